@@ -1,0 +1,218 @@
+"""What teams write: sources, topics and subscriptions, as they are produced, posted, stored and shown.
+
+A `*Spec` is what a person may say; a stored record is the spec with its secrets encrypted and stamped by the
+config agent with `created_at, updated_at, version, generation`.
+"""
+
+import re
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from schemas.ids import RECORD_ID
+
+MAX_SECRETS = 10
+"""Rotation needs two; ten leave room, and bound the work of checking a forged signature."""
+
+MAX_SECRET_CHARS = 1_024
+MAX_HEADERS = 32
+MAX_HEADER_CHARS = 4_096
+MAX_EVENT_TYPE_PATTERNS = 100
+MAX_RETRIES = 50
+MAX_DELAY_S = 604_800
+"""Seven days: the retry streams keep records for eight."""
+
+RESERVED_HEADERS = frozenset(
+    {
+        "host",
+        "content-length",
+        "content-type",
+        "transfer-encoding",
+        "connection",
+        "keep-alive",
+        "upgrade",
+        "te",
+        "trailer",
+        "expect",
+        "proxy-authorization",
+        "proxy-connection",
+        "user-agent",
+        "traceparent",
+        "tracestate",
+        "x-retry-attempt",
+        "x-webhook-version",
+        "x-webhook-signature",
+    }
+)
+"""Header names that Hooklog or HTTP itself sets; `webhook-*` is refused as well."""
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")  # RFC 9110, section 5.6.2
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110, section 5.5
+_JSON_POINTER = re.compile(r"(?:/(?:[^~/]|~0|~1)*)*")  # RFC 6901
+
+
+def check_id(value: str) -> str:
+    """A record id, or a `ValueError` that says what one looks like."""
+    if not RECORD_ID.fullmatch(value):
+        raise ValueError("must be 1 to 64 characters of A-Z a-z 0-9 . _ -")
+    return value
+
+
+def _header_name(value: str) -> str:
+    if not _HEADER_NAME.fullmatch(value):
+        raise ValueError("is not a header name")
+    return value
+
+
+def _pointer(value: str) -> str:
+    if not _JSON_POINTER.fullmatch(value):
+        raise ValueError("is not a JSON pointer (RFC 6901), such as /data/id")
+    return value
+
+
+RecordId = Annotated[str, BeforeValidator(lambda value: check_id(value) if isinstance(value, str) else value)]
+HeaderName = Annotated[
+    str, Field(max_length=128), BeforeValidator(lambda v: _header_name(v) if isinstance(v, str) else v)
+]
+JsonPointer = Annotated[str, Field(max_length=512), BeforeValidator(lambda v: _pointer(v) if isinstance(v, str) else v)]
+Secret = Annotated[str, Field(min_length=1, max_length=MAX_SECRET_CHARS)]
+
+
+class _Strict(BaseModel):
+    # An unknown field is refused: a misspelt filter that is silently ignored delivers to the wrong people.
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _WithSecrets(_Strict):
+    secret: Secret | None = None
+    secrets: list[Secret] = Field(default_factory=list, max_length=MAX_SECRETS)
+
+    @property
+    def all_secrets(self) -> list[str]:
+        """Every secret, the one to sign with first."""
+        return ([self.secret] if self.secret else []) + list(self.secrets)
+
+
+class SourceSpec(_WithSecrets):
+    """Who sends, and how to verify it."""
+
+    kind: ClassVar[str] = "sources"
+
+    id: RecordId
+    name: str = Field(default="", max_length=200)
+    auth_type: str = Field(max_length=64)
+    """The name of a provider in `rules/verify`; the config agent refuses one that does not exist."""
+    auth_config: dict[str, Any] = Field(default_factory=dict)
+    max_body_bytes: int | None = Field(default=None, ge=1)
+    """Lower than the server's own limit, for this source alone."""
+
+
+class EventTypeRule(_Strict):
+    """Where the type of an event stands; the first of the three that is set decides."""
+
+    header: HeaderName | None = None
+    pointer: JsonPointer | None = None
+    const: str | None = Field(default=None, min_length=1, max_length=200)
+
+    @model_validator(mode="after")
+    def _one(self) -> "EventTypeRule":
+        if sum(value is not None for value in (self.header, self.pointer, self.const)) != 1:
+            raise ValueError("set one of header, pointer, const")
+        return self
+
+
+class DedupRule(_Strict):
+    """Where the sender's own id of an event stands."""
+
+    header: HeaderName | None = None
+    pointer: JsonPointer | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "DedupRule":
+        if (self.header is None) == (self.pointer is None):
+            raise ValueError("set one of header, pointer")
+        return self
+
+
+class OrderingKeyRule(_Strict):
+    """Where the value stands whose events keep their order. It must come from the body, which is signed."""
+
+    pointer: JsonPointer
+
+
+class TopicSpec(_Strict):
+    """A named stream of events of one source."""
+
+    kind: ClassVar[str] = "topics"
+
+    id: RecordId
+    source_id: RecordId
+    name: str = Field(default="", max_length=200)
+    description: str = Field(default="", max_length=2_000)
+    event_type: EventTypeRule | None = None
+    dedup_id: DedupRule | None = None
+    ordering_key: OrderingKeyRule | None = None
+
+
+class RetrySpec(_Strict):
+    """When to try again: the seconds between one attempt and the next; an empty list never retries."""
+
+    delays_s: list[Annotated[float, Field(ge=1, le=MAX_DELAY_S)]] = Field(max_length=MAX_RETRIES)
+
+
+class SubscriptionSpec(_WithSecrets):
+    """Which events go where, and how."""
+
+    kind: ClassVar[str] = "subscriptions"
+
+    id: RecordId
+    topic_id: Annotated[str, BeforeValidator(lambda v: v if v == "*" or not isinstance(v, str) else check_id(v))]
+    subscriber_name: str = Field(default="", max_length=200)
+    target_url: str = Field(max_length=2_048)
+    is_active: bool = True
+    event_types: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(
+        default_factory=list, max_length=MAX_EVENT_TYPE_PATTERNS
+    )
+    """Types or patterns such as `order.*`; empty is every type."""
+    headers: dict[HeaderName, Annotated[str, Field(max_length=MAX_HEADER_CHARS)]] = Field(
+        default_factory=dict, max_length=MAX_HEADERS
+    )
+    signing: Literal["standard", "none"] = "standard"
+    retry: RetrySpec | None = None
+    timeout_s: float = Field(default=15.0, ge=1, le=60)
+    """Standard Webhooks asks for 15 to 30 s; beyond 60 s a dead endpoint holds its place in flight too long."""
+    max_in_flight: int = Field(default=20, ge=1, le=200)
+    """Also how many requests a crash may repeat at this endpoint."""
+
+    @property
+    def target_host(self) -> str:
+        """The host that the URL names."""
+        return urlsplit(self.target_url).hostname or ""
+
+    @field_validator("target_url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("must be an http or https URL with a host")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("must not carry credentials; use headers")
+        if parts.fragment or any(ord(char) <= ord(" ") or ord(char) == 0x7F for char in value):  # noqa: PLR2004 - DEL
+            raise ValueError("must not carry a fragment, blanks or control characters")
+        _ = parts.port  # raises ValueError for a port that is none
+        return value
+
+    @field_validator("headers")
+    @classmethod
+    def _headers(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, text in value.items():
+            if name.lower() in RESERVED_HEADERS or name.lower().startswith("webhook-"):
+                raise ValueError(f"{name} is reserved")
+            if not _HEADER_VALUE.fullmatch(text):
+                raise ValueError(f"{name} has a value that no HTTP header may have")
+        return value
+
+
+Spec = SourceSpec | TopicSpec | SubscriptionSpec
+SPECS: dict[str, type[Spec]] = {spec.kind: spec for spec in (SourceSpec, TopicSpec, SubscriptionSpec)}

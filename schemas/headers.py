@@ -1,0 +1,80 @@
+"""Kafka record headers: CloudEvents binary mode for what the standard names, `hl-*` for what is ours.
+
+Source: CloudEvents 1.0.2, Kafka protocol binding, section 3.2 (binary content mode).
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+Headers = Sequence[tuple[str, bytes]]
+"""Headers as aiokafka takes and gives them; a name may repeat."""
+
+SPEC_VERSION = b"1.0"
+
+
+class MalformedRecordError(ValueError):
+    """A record of one of our streams cannot be read: record it as an offender and go on."""
+
+
+def first_values(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
+    """Header name to its first value, as text; bytes that are no UTF-8 are read as Latin-1, never refused."""
+    values: dict[str, str] = {}
+    for name, raw in headers:
+        if name not in values and raw is not None:
+            values[name] = _text(raw)
+    return values
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def required(values: dict[str, str], name: str) -> str:
+    """The value of a header that a record cannot be without.
+
+    Raises:
+        MalformedRecordError: it is not there.
+    """
+    try:
+        return values[name]
+    except KeyError:
+        raise MalformedRecordError(f"header {name} is missing") from None
+
+
+def integer(values: dict[str, str], name: str, default: int | None = None) -> int:
+    """The whole number in a header.
+
+    Raises:
+        MalformedRecordError: it is missing without a default, or is no whole number.
+    """
+    text = values.get(name)
+    if text is None and default is not None:
+        return default
+    try:
+        return int(required(values, name))
+    except ValueError as error:
+        raise MalformedRecordError(f"header {name} is not a whole number: {text!r}") from error
+
+
+def rfc3339(epoch_ms: int) -> str:
+    """Epoch milliseconds as RFC 3339 in UTC, such as `2026-01-02T03:04:05.678Z`."""
+    moment = datetime.fromtimestamp(epoch_ms / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def epoch_ms(text: str) -> int:
+    """RFC 3339 text as epoch milliseconds.
+
+    Raises:
+        MalformedRecordError: the text is no time, or names no zone.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise MalformedRecordError(f"not an RFC 3339 time: {text!r}") from error
+    if moment.tzinfo is None:
+        raise MalformedRecordError(f"a time without a zone: {text!r}")
+    return round(moment.timestamp() * 1000)
