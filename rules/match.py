@@ -1,0 +1,38 @@
+"""Which subscriptions of a topic get an event, and the reason why the others do not."""
+
+from collections.abc import Iterable
+
+from schemas.config import SubscriptionSpec
+
+INACTIVE = "subscription_inactive"
+OTHER_TYPE = "event_type"
+
+
+def skip_reason(subscription: SubscriptionSpec, event_type: str) -> str:
+    """Why a subscription of the event's topic does not get it; empty when it does."""
+    if not subscription.is_active:
+        return INACTIVE
+    if subscription.event_types and not matches_type(subscription.event_types, event_type):
+        return OTHER_TYPE
+    return ""
+
+
+def matches_type(patterns: Iterable[str], event_type: str) -> bool:
+    """Whether one pattern fits the whole type; `*` stands for any run of characters, also of none."""
+    return any(pattern == event_type or _fits(pattern, event_type) for pattern in patterns)
+
+
+def _fits(pattern: str, text: str) -> bool:
+    # By hand, because a regular expression of many stars backtracks for longer than the universe has time.
+    if "*" not in pattern:
+        return False
+    first, *middle, last = pattern.split("*")
+    if len(text) < len(first) + len(last) or not text.startswith(first) or not text.endswith(last):
+        return False
+    position, end = len(first), len(text) - len(last)
+    for part in middle:  # the earliest place for each part leaves the most room for those after it
+        found = text.find(part, position, end)
+        if found < 0:
+            return False
+        position = found + len(part)
+    return True

@@ -1,0 +1,33 @@
+"""The headers of a request, looked up by name: pure data, no framework."""
+
+from collections.abc import Iterable
+
+
+class RequestHeaders:
+    """Headers as ASGI gives them: lower-cased names and raw values, each name as often as it was sent."""
+
+    __slots__ = ("_values", "pairs")
+
+    def __init__(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
+        self.pairs = tuple(pairs)
+        values: dict[bytes, list[bytes]] = {}
+        for name, value in self.pairs:
+            values.setdefault(name, []).append(value)
+        self._values = values
+
+    def all(self, name: str) -> list[bytes]:
+        """Every value of a header, whatever case its name is written in."""
+        return self._values.get(name.lower().encode("latin-1", "replace"), [])
+
+    def text(self, name: str) -> str:
+        """The first value of a header without blanks around it; empty when it was not sent."""
+        values = self.all(name)
+        return as_text(values[0]).strip() if values else ""
+
+
+def as_text(raw: bytes) -> str:
+    """A header's value as text: UTF-8 when it is that, else Latin-1, which every value is."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
