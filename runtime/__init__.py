@@ -1,0 +1,1 @@
+"""What every service stands on: settings, Kafka and ClickHouse clients, replicated tables, lifecycle."""

@@ -1,0 +1,72 @@
+"""Every setting of every process, read from `HOOKLOG_*` variables once, in each composition root."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MAX_PORT = 65535
+
+
+class Settings(BaseSettings):
+    """What an operator can set; the defaults run a laptop.
+
+    Raises:
+        pydantic.ValidationError: a variable has a value that cannot be used; the error names it.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="HOOKLOG_", env_ignore_empty=True)
+
+    data_dir: Path = Path(".hooklog")
+    host: str = "127.0.0.1"
+    ingest_port: int = Field(default=8000, ge=1, le=MAX_PORT)
+    query_port: int = Field(default=8080, ge=1, le=MAX_PORT)
+    processors_port: int = Field(default=8081, ge=1, le=MAX_PORT)
+    kafka_port: int = Field(default=9092, ge=1, le=MAX_PORT)
+
+    kafka_bootstrap: str = ""
+    """`host:port,host:port` of a cluster; empty means the embedded broker on loopback."""
+    kafka_prefix: str = Field(default="hooklog.", pattern=r"^[A-Za-z0-9._-]{0,64}$")
+    partitions: int = Field(default=8, ge=1, le=1024)
+    replication_factor: int = Field(default=1, ge=1, le=9)
+    session_timeout_s: float = Field(default=30.0, ge=6, le=300)
+    """Kafka refuses group sessions below 6 s; below 30 s a busy laptop rebalances for nothing."""
+
+    clickhouse_url: str = ""
+    """`http://user:password@host:8123/database`; empty means the embedded engine."""
+
+    admin_key: str = ""
+    encryption_keys: str = ""
+    """`id:base64,id:base64`, 32-byte AES keys; the first one encrypts, all of them decrypt."""
+    allowed_hosts: str = ""
+    """Extra host names that requests may name, comma separated; loopback names are always allowed."""
+    egress_allow: str = ""
+    """CIDRs, comma separated, that deliveries may reach although they are private."""
+    max_body_bytes: int = Field(default=1_048_576, ge=1, le=1_900_000)
+    """1 MiB covers every provider's webhooks; a record of the events stream holds at most 2 MiB."""
+    retry_scale: float = Field(default=1.0, gt=0, le=1.0)
+    """Multiplies every tier and retry delay; only for demonstrations and tests."""
+    log_level: str = "info"
+
+    @property
+    def bootstrap(self) -> str:
+        """The Kafka bootstrap servers, `host:port` comma separated."""
+        return self.kafka_bootstrap or f"127.0.0.1:{self.kafka_port}"
+
+    @property
+    def embedded(self) -> bool:
+        """Whether this process belongs to a stack on one machine with an embedded broker."""
+        return not self.kafka_bootstrap
+
+    @property
+    def allowed_host_names(self) -> list[str]:
+        """Extra names a `Host` header may carry."""
+        return [name.strip() for name in self.allowed_hosts.split(",") if name.strip()]
+
+    @property
+    def egress_networks(self) -> list[str]:
+        """Networks that deliveries may reach although they are private, as CIDRs."""
+        networks = [cidr.strip() for cidr in self.egress_allow.split(",") if cidr.strip()]
+        if self.embedded and self.host in {"127.0.0.1", "localhost", "::1"}:
+            networks += ["127.0.0.0/8", "::1/128"]  # a laptop delivers to itself
+        return networks

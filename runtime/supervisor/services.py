@@ -1,0 +1,48 @@
+"""The table of services that make up Hooklog on one machine."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from runtime.embedded.broker_files import LOOPBACK
+from runtime.settings import Settings
+from runtime.supervisor.ports import PortUse
+from runtime.supervisor.unit import ServiceSpec
+
+
+def service_table(settings: Settings) -> tuple[ServiceSpec, ...]:
+    """Return the services in the order in which they stop: first what takes in, last what only reads."""
+    host = settings.host
+    return (
+        ServiceSpec("ingest", _command("ingest"), host, settings.ingest_port, 10),  # answers what it accepted
+        ServiceSpec("processors", _command("processors"), host, settings.processors_port, 25),  # drains: 16 s
+        ServiceSpec("projections", _command("projections"), host, settings.query_port, 15),  # ends one insert
+    )
+
+
+def _command(name: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "cli.main", name)
+
+
+def port_table(settings: Settings) -> tuple[PortUse, ...]:
+    """Return every port that this machine must have free."""
+    host = settings.host
+    uses = (
+        PortUse(host, settings.ingest_port, "ingest", "HOOKLOG_INGEST_PORT"),
+        PortUse(host, settings.query_port, "projections", "HOOKLOG_QUERY_PORT"),
+        PortUse(host, settings.processors_port, "processors", "HOOKLOG_PROCESSORS_PORT"),
+    )
+    if not settings.embedded:
+        return uses
+    return (*uses, PortUse(LOOPBACK, settings.kafka_port, "kafka", "HOOKLOG_KAFKA_PORT"))
+
+
+def child_environment(settings: Settings, inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return a service's variables: the inherited ones, and every setting that was chosen.
+
+    The data directory is absolute, so that a child's own working directory does not matter.
+    """
+    chosen = {name: getattr(settings, name) for name in settings.model_fields_set}
+    chosen["data_dir"] = Path(settings.data_dir).absolute()
+    variables = {f"HOOKLOG_{name.upper()}": str(value) for name, value in chosen.items()}
+    return {**inherited, **variables, "PYTHONUNBUFFERED": "1"}  # lines appear when they are written

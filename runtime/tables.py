@@ -1,0 +1,196 @@
+"""The config tables, replicated: every service holds all sources, topics and subscriptions in memory.
+
+No consumer group and no Faust table: each process reads all of `tables.*` from the beginning and goes on
+reading. `catch_up` gives read-your-writes: it asks where the tables end now and waits until it has read so far.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from runtime.kafka import EndOffsets
+from runtime.keyring import Keyring
+from schemas.config import SourceSpec, Spec, SubscriptionSpec, TopicSpec
+from schemas.headers import MalformedRecordError, first_values, integer
+from schemas.stored import Record, decode_record
+from schemas.streams import TABLES, StreamNames
+
+log = structlog.get_logger(__name__)
+
+_FETCH_BYTES = 4_194_304
+_ERROR_PAUSE_S = 0.5
+
+OnChange = Callable[[str, Record[Any] | None, Record[Any] | None], None]
+"""Called with the id, the record before and the record after; `None` is no record."""
+
+
+class Table:
+    """The newest good record of each id of one kind, and the versions of what was deleted."""
+
+    def __init__(self, kind: str, keyring: Keyring) -> None:
+        self.kind = kind
+        self.records: dict[str, Record[Spec]] = {}
+        self.deleted: dict[str, int] = {}
+        self.bad_records = 0
+        self.listeners: list[OnChange] = []
+        self._keyring = keyring
+
+    def version_of(self, record_id: str) -> int:
+        """The intake offset last applied to an id, deletes included; -1 when there was none."""
+        record = self.records.get(record_id)
+        return record.version if record else self.deleted.get(record_id, -1)
+
+    def read(self, message: ConsumerRecord) -> None:
+        """Takes one record of the stream; a bad one is counted and leaves the last good one."""
+        try:
+            self._apply((message.key or b"").decode(), message)
+        except (MalformedRecordError, UnicodeDecodeError) as error:
+            self.bad_records += 1
+            log.warning("table_record_unreadable", table=self.kind, offset=message.offset, error=str(error))
+
+    def _apply(self, record_id: str, message: ConsumerRecord) -> None:
+        if message.value is None:
+            version = integer(first_values(message.headers), "hl-version")
+            self.put(record_id, None, version)
+        else:
+            record = decode_record(self.kind, message.value, self._keyring.unseal)
+            if record.spec.id != record_id:
+                raise MalformedRecordError(f"the record of {record.spec.id} under the key {record_id}")
+            self.put(record_id, record, record.version)
+
+    def put(self, record_id: str, record: Record[Spec] | None, version: int) -> None:
+        """Makes `record` the newest, unless something newer is known: a late writer changes nothing."""
+        if version < self.version_of(record_id):
+            return
+        before = self.records.get(record_id)
+        if record is None:
+            self.records.pop(record_id, None)
+            self.deleted[record_id] = version
+        else:
+            self.records[record_id] = record
+            self.deleted.pop(record_id, None)
+        for listener in self.listeners:
+            listener(record_id, before, record)
+
+
+class ConfigTables:
+    """All three tables, kept current by one reader.
+
+    Args:
+        bootstrap: `host:port`, comma separated.
+        names: turns streams into Kafka topics.
+        keyring: opens the secrets.
+    """
+
+    def __init__(self, bootstrap: str, names: StreamNames, keyring: Keyring) -> None:
+        self._bootstrap = bootstrap
+        self._tables = {kind: Table(kind, keyring) for kind in TABLES}
+        self._partitions = {TopicPartition(names(stream), 0): kind for kind, stream in TABLES.items()}
+        self._position = dict.fromkeys(TABLES, 0)
+        self._ends = EndOffsets(bootstrap)
+        self._moved = asyncio.Event()
+        self._reader: asyncio.Task[None] | None = None
+        self._consumer: AIOKafkaConsumer | None = None
+        self.loaded = False
+
+    def table(self, kind: str) -> Table:
+        """The table of `sources`, `topics` or `subscriptions`."""
+        return self._tables[kind]
+
+    def source(self, record_id: str) -> Record[SourceSpec] | None:
+        """The source with that id."""
+        return cast("Record[SourceSpec] | None", self._tables["sources"].records.get(record_id))
+
+    def topic(self, record_id: str) -> Record[TopicSpec] | None:
+        """The topic with that id."""
+        return cast("Record[TopicSpec] | None", self._tables["topics"].records.get(record_id))
+
+    def subscription(self, record_id: str) -> Record[SubscriptionSpec] | None:
+        """The subscription with that id."""
+        return cast("Record[SubscriptionSpec] | None", self._tables["subscriptions"].records.get(record_id))
+
+    @property
+    def current(self) -> bool:
+        """Whether everything was read once and the reader still runs."""
+        return self.loaded and self._reader is not None and not self._reader.done()
+
+    def position(self, kind: str) -> int:
+        """The offset in the table's stream up to which everything is applied."""
+        return self._position[kind]
+
+    async def start(self) -> None:
+        """Connects and reads all that is there.
+
+        Raises:
+            KafkaError: no broker answers.
+        """
+        await self._ends.start()
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            max_partition_fetch_bytes=_FETCH_BYTES,
+        )
+        await self._consumer.start()
+        self._consumer.assign(list(self._partitions))
+        for partition in self._partitions:
+            self._consumer.seek(partition, 0)
+        self._reader = asyncio.create_task(self._read_for_ever(self._consumer))
+        await self.catch_up()
+        self.loaded = True
+
+    async def stop(self) -> None:
+        """Stops reading and disconnects."""
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.wait([self._reader])
+        if self._consumer is not None:
+            await self._consumer.stop()
+        await self._ends.stop()
+
+    async def catch_up(self) -> None:
+        """Returns when everything that was in the tables at the call is applied, however long Kafka is away."""
+        while True:
+            try:
+                ends = await self._ends.of(self._partitions)
+                break
+            except KafkaError as error:
+                log.warning("table_end_unknown", error=repr(error))
+                await asyncio.sleep(_ERROR_PAUSE_S)
+        for partition, end in ends.items():
+            await self.reached(self._partitions[partition], end)
+
+    async def reached(self, kind: str, position: int) -> None:
+        """Returns when everything below `position` of one table's stream is applied."""
+        while self._position[kind] < position:
+            self._moved.clear()
+            await self._moved.wait()
+
+    async def _read_for_ever(self, consumer: AIOKafkaConsumer) -> None:
+        while True:
+            try:
+                batches = await consumer.getmany(timeout_ms=1_000)
+                for partition, messages in batches.items():
+                    await self._read(self._partitions[partition], messages)
+                await self._note_positions(consumer)
+            except KafkaError as error:
+                log.warning("table_read_failed", error=repr(error))
+                await asyncio.sleep(_ERROR_PAUSE_S)
+
+    async def _read(self, kind: str, messages: list[ConsumerRecord]) -> None:
+        for index, message in enumerate(messages):
+            self._tables[kind].read(message)
+            if index % 500 == 499:  # noqa: PLR2004 - other work gets a turn about every 10 ms
+                await asyncio.sleep(0)
+
+    async def _note_positions(self, consumer: AIOKafkaConsumer) -> None:
+        # The consumer's position, not the last record's offset: compaction leaves holes at the end too.
+        for partition, kind in self._partitions.items():
+            self._position[kind] = max(self._position[kind], await consumer.position(partition))
+        self._moved.set()

@@ -1,0 +1,55 @@
+"""Structured logs: one JSON object a line, or plain text on a terminal; other libraries' logs are held down."""
+
+import logging
+import sys
+import time
+
+import structlog
+
+_QUIET = {"aiokafka": logging.WARNING, "httpx": logging.WARNING, "mode": logging.WARNING, "faust": logging.WARNING}
+_MAX_LINES_PER_S = 5
+"""aiokafka writes about 200 lines a second during an outage; five tell as much."""
+
+
+class _RateLimit(logging.Filter):
+    """Lets at most `_MAX_LINES_PER_S` records of a logger's family through each second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._second = 0
+        self._lines = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002 - the interface of logging
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._lines = second, 0
+        self._lines += 1
+        return self._lines <= _MAX_LINES_PER_S
+
+
+def configure_logging(level: str) -> None:
+    """Sets up structlog and the standard library's logging to write to standard error.
+
+    Args:
+        level: `debug`, `info`, `warning` or `error`.
+    """
+    threshold = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
+    terminal = sys.stderr.isatty()
+    renderer = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s %(message)s"))
+    handler.addFilter(_RateLimit())
+    logging.basicConfig(level=max(threshold, logging.INFO), handlers=[handler], force=True)
+    for name, floor in _QUIET.items():
+        logging.getLogger(name).setLevel(max(threshold, floor))
