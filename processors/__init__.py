@@ -1,0 +1,1 @@
+"""The Faust workers: config, dispatch, deliver and delay. `agents.py` is the map."""

@@ -1,0 +1,98 @@
+"""The map of the workers: read this and you know the flow.
+
+    config.sources|topics|subscriptions ─▶ config ─▶ tables.*, config.outcomes
+    events ─▶ dispatch (joins tables.*) ─▶ deliveries, dispatches
+    deliveries ─▶ deliver ─POST─▶ endpoint;  ─▶ retry.* | park.* | dead,  then attempts
+    retry.*, park.* ─▶ delay service ─▶ the next stream of the ladder, at last deliveries
+
+Every agent gets batches (`batchfed`), acknowledges each record when everything that follows from it is stored, and
+never before.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from processors.batchfed.acker import BatchAcker, Work
+from processors.batchfed.app import BatchApp
+from processors.config.agent import ConfigAgent
+from processors.config.intake import Intake
+from processors.deliver.agent import DeliverAgent
+from processors.dispatch.agent import Dispatcher
+from processors.ownership import Ownership
+from processors.tasks import OnCrash
+from processors.turns import Turns
+from schemas.streams import DELIVERIES, EVENTS, INTAKE, StreamNames
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the agents are made of."""
+
+    names: StreamNames
+    on_crash: OnCrash
+    ownership: Ownership
+    turns: Turns
+    config: ConfigAgent
+    dispatcher: Dispatcher
+    deliver: DeliverAgent
+    config_acker: BatchAcker
+    dispatch_acker: BatchAcker
+    deliver_acker: BatchAcker
+
+
+def register_agents(app: BatchApp, parts: Parts) -> None:
+    """Gives the app its three agents."""
+    kinds = {parts.names(stream): kind for kind, stream in INTAKE.items()}
+
+    async def config(stream: Any) -> None:
+        async for event in stream.noack().events():
+            work = await _open(parts.config_acker, event)
+            intakes = [Intake.of(kinds[record.topic], record) for _, record in work]
+            if intakes and parts.ownership.certain() and parts.ownership.holds(event.message.generation_id):
+                await parts.config.apply(intakes)
+                _acknowledge(parts.config_acker, work)
+
+    async def dispatch(stream: Any) -> None:
+        async for event in stream.noack().events():
+            work = await _open(parts.dispatch_acker, event)
+            if work:
+                await parts.turns.take(event.message.tp.partition, partial(_dispatch, parts, work))
+
+    async def deliver(stream: Any) -> None:
+        async for event in stream.noack().events():
+            work = await _open(parts.deliver_acker, event)
+            await parts.deliver.take(event.message.generation_id, work)
+
+    app.agent(app.batch_topic(*kinds), name="config")(_loud(config, parts.on_crash))
+    app.agent(app.batch_topic(parts.names(EVENTS)), name="dispatch")(_loud(dispatch, parts.on_crash))
+    app.agent(app.batch_topic(parts.names(DELIVERIES)), name="deliver")(_loud(deliver, parts.on_crash))
+
+
+def _loud(agent: Callable[[Any], Awaitable[None]], on_crash: OnCrash) -> Callable[[Any], Awaitable[None]]:
+    """The agent, ending the worker with an unexpected error: Faust would start it again past what it had open."""
+
+    async def run(stream: Any) -> None:
+        try:
+            await agent(stream)
+        except Exception as error:
+            on_crash(error)
+            raise
+
+    return run
+
+
+async def _dispatch(parts: Parts, work: Work) -> None:
+    if parts.ownership.holds(work[0][0].assignment):
+        await parts.dispatcher.dispatch([record for _, record in work])
+        _acknowledge(parts.dispatch_acker, work)
+
+
+async def _open(acker: BatchAcker, event: Any) -> Work:
+    return await acker.open(event.message.tp, event.message.generation_id, event.value)
+
+
+def _acknowledge(acker: BatchAcker, work: Work) -> None:
+    for token, _ in work:
+        acker.done(token)

@@ -1,0 +1,275 @@
+"""Composition root of the workers: reads the settings, builds every part, hands them in, runs until told to stop."""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+
+from processors.agents import Parts, register_agents
+from processors.batchfed.acker import BatchAcker
+from processors.batchfed.app import BatchApp
+from processors.config.agent import ConfigAgent
+from processors.config.decide import ConfigRules
+from processors.delay.service import DelayService
+from processors.deliver.agent import DeliverAgent
+from processors.deliver.attempt import AttemptStep
+from processors.deliver.egress import Egress
+from processors.deliver.finished import FinishedAttempts
+from processors.dispatch.agent import Dispatcher
+from processors.dispatch.index import SubscriptionIndex
+from processors.metrics import WorkerMetrics
+from processors.ownership import Ownership
+from processors.tasks import OnCrash, Tasks
+from processors.turns import Turns
+from rules.addresses import AddressPolicy
+from rules.ladder import Ladder
+from runtime.health import Health
+from runtime.hosts import AllowedHosts
+from runtime.kafka import Appender, wait_for_broker
+from runtime.keyring import Keyring
+from runtime.secrets_files import load_encryption_keys
+from runtime.settings import Settings
+from runtime.tables import ConfigTables
+from runtime.telemetry import configure_logging
+from schemas.streams import ATTEMPTS, PARK_TIERS, RETRY_TIERS, StreamNames
+
+log = structlog.get_logger(__name__)
+
+BROKER_PATIENCE_S = 3_600.0
+"""A worker that starts during an outage waits for its end; after an hour it says that it cannot."""
+
+REVOKE_DRAIN_S = 3.0
+LEAVE_DRAIN_S = 16.0
+"""Above the default timeout of a request, so that a stop repeats nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """What has to be started before the agents and stopped after them."""
+
+    tables: ConfigTables
+    appender: Appender
+    egress: Egress
+    finished: FinishedAttempts
+    delay: DelayService
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Starts all, stops all in reverse order."""
+        async with contextlib.AsyncExitStack() as stack:
+            for client in (self.appender, self.tables, self.egress, self.finished):
+                await client.start()
+                stack.push_async_callback(client.stop)
+            await self.delay.start()
+            stack.push_async_callback(self.delay.stop)
+            yield
+
+
+def now_ms() -> int:
+    """Epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def run(settings: Settings) -> None:
+    """Runs a worker until SIGTERM or SIGINT.
+
+    Raises:
+        SystemExit: with status 1, when it cannot go on; a supervisor starts another.
+    """
+    configure_logging(settings.log_level)
+    raise SystemExit(asyncio.run(_serve(settings)))
+
+
+async def _serve(settings: Settings) -> int:
+    await wait_for_broker(settings.bootstrap, timeout_s=BROKER_PATIENCE_S)
+    stop, crashed = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    def on_crash(error: BaseException) -> None:
+        log.critical("worker_crashed", exc_info=error)
+        crashed.set()
+        stop.set()
+
+    worker = Worker(settings, on_crash)
+    async with worker.clients.running(), worker.agents(), worker.http():
+        log.info("processors_started")
+        await worker.until(stop)
+    return 1 if crashed.is_set() else 0
+
+
+class Worker:
+    """Every part of a worker process.
+
+    Args:
+        settings: of this process.
+        on_crash: told of an error that nobody expected.
+    """
+
+    def __init__(self, settings: Settings, on_crash: OnCrash) -> None:
+        self._settings = settings
+        self._on_crash = on_crash
+        self._names = StreamNames(settings.kafka_prefix)
+        self._keyring = Keyring.parse(load_encryption_keys(settings))
+        self._policy = AddressPolicy.of(settings.egress_networks)
+        self._ladder = Ladder(RETRY_TIERS, settings.retry_scale)
+        self.metrics = WorkerMetrics()
+        self.clients = self._clients()
+        self._app = BatchApp(
+            f"{settings.kafka_prefix}processors",
+            bootstrap=settings.bootstrap,
+            partitions=settings.partitions,
+            session_timeout_s=settings.session_timeout_s,
+            data_dir=settings.data_dir / "processors",
+        )
+        self._ownership = Ownership(self._app, settings.session_timeout_s)
+        self._background = Tasks(on_crash)
+        self._deliver_acker = BatchAcker(self._app)
+        self._deliver = self._deliver_agent()
+        register_agents(self._app, self._parts())
+        self._observe()
+
+    def _clients(self) -> Clients:
+        settings, names = self._settings, self._names
+        appender = Appender(settings.bootstrap, names)
+        return Clients(
+            tables=ConfigTables(settings.bootstrap, names, self._keyring),
+            appender=appender,
+            egress=Egress(self._policy, now_ms),
+            finished=FinishedAttempts(settings.bootstrap, names(ATTEMPTS), settings.partitions),
+            delay=DelayService(
+                bootstrap=settings.bootstrap,
+                names=names,
+                group=f"{settings.kafka_prefix}delay",
+                streams=(*RETRY_TIERS, *PARK_TIERS),
+                ladder=self._ladder,
+                appender=appender,
+                session_timeout_s=settings.session_timeout_s,
+                now_ms=now_ms,
+                on_crash=self._on_crash,
+            ),
+        )
+
+    def _deliver_agent(self) -> DeliverAgent:
+        clients = self.clients
+        step = AttemptStep(
+            egress=clients.egress,
+            appender=clients.appender,
+            ladder=self._ladder,
+            now_ms=now_ms,
+            scale=self._settings.retry_scale,
+            metrics=self.metrics,
+        )
+        return DeliverAgent(
+            acker=self._deliver_acker,
+            ownership=self._ownership,
+            finished=clients.finished,
+            step=step,
+            tables=clients.tables,
+            appender=clients.appender,
+            now_ms=now_ms,
+            on_crash=self._on_crash,
+        )
+
+    def _parts(self) -> Parts:
+        clients = self.clients
+        rules = ConfigRules(self._keyring, self._policy)
+        index = SubscriptionIndex(clients.tables.table("subscriptions"))
+        return Parts(
+            names=self._names,
+            on_crash=self._on_crash,
+            ownership=self._ownership,
+            turns=Turns(self._background),
+            config=ConfigAgent(rules, clients.tables, self._keyring, clients.appender, self.metrics),
+            dispatcher=Dispatcher(clients.tables, index, clients.appender, now_ms, self.metrics),
+            deliver=self._deliver,
+            config_acker=BatchAcker(self._app),
+            dispatch_acker=BatchAcker(self._app),
+            deliver_acker=self._deliver_acker,
+        )
+
+    def _observe(self) -> None:
+        lanes, delay = self._deliver.lanes, self.clients.delay
+        self.metrics.gauge("hooklog_lane_jobs", "Attempts waiting or in flight", lambda: lanes.jobs)
+        self.metrics.gauge("hooklog_in_flight", "Requests in flight", lambda: len(lanes.running))
+        self.metrics.gauge("hooklog_delay_held", "Delayed deliveries in memory", lambda: delay.held)
+        self.metrics.gauge("hooklog_delay_released", "Delayed deliveries released", lambda: delay.released)
+
+    @contextlib.asynccontextmanager
+    async def agents(self) -> AsyncIterator[None]:
+        """Runs the Faust app, drains at every revocation and before the end."""
+        self._app.on_partitions_revoked.connect(self._revoked)
+        self._app.on_before_shutdown.connect(self._leaving)
+        await self._app.start()
+        try:
+            yield
+        finally:
+            await self._app.stop()
+
+    @contextlib.asynccontextmanager
+    async def http(self) -> AsyncIterator[None]:
+        """Serves health and metrics."""
+        clients = self.clients
+        checks = {
+            "tables": lambda: clients.tables.current,
+            "attempts": lambda: clients.finished.running,
+            "delay": lambda: clients.delay.running,
+            "group": self._ownership.certain,
+        }
+        routes = Health("processors", checks, self.metrics.registry).routes()
+        app = AllowedHosts(Starlette(routes=routes), [self._settings.host, *self._settings.allowed_host_names])
+        server = _Server(
+            uvicorn.Config(
+                app,
+                host=self._settings.host,
+                port=self._settings.processors_port,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+            )
+        )
+        serving = asyncio.create_task(server.serve())
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            await serving
+
+    async def until(self, stop: asyncio.Event) -> None:
+        """Returns when told to stop, or when the Faust app has crashed."""
+        waits = [asyncio.create_task(stop.wait()), asyncio.create_task(self._app._crashed.wait())]  # noqa: SLF001 - mode tells only its own supervisor
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        if self._app._crashed.is_set():  # noqa: SLF001 - as above
+            self._on_crash(self._app.crash_reason or RuntimeError("the Faust app crashed"))
+
+    async def _revoked(self, *_: object, **__: object) -> None:
+        await self._drain(REVOKE_DRAIN_S, leaving=False)
+
+    async def _leaving(self, *_: object, **__: object) -> None:
+        await self._drain(LEAVE_DRAIN_S, leaving=True)
+
+    async def _drain(self, limit_s: float, *, leaving: bool) -> None:
+        self._ownership.fence()
+        dispatching = self._background.running()
+        if dispatching:
+            await asyncio.wait(dispatching, timeout=REVOKE_DRAIN_S)
+        await self._deliver.drain(limit_s, leaving=leaving)
+        await self._app.consumer.commit()
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves the process's signals alone."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Captures none."""
+        yield

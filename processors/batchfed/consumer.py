@@ -1,0 +1,178 @@
+"""A Faust consumer that hands out fetched batches and commits only what the acker reports."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from itertools import count
+from typing import Any
+
+from aiokafka import ConsumerRecord
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from faust.types.tuples import ConsumerMessage
+
+
+class Batch(list[ConsumerRecord]):
+    """The records of one partition that came with one fetch.
+
+    Attributes:
+        start: the offset that had to come next; compaction may leave holes inside, never before.
+    """
+
+    start = 0
+
+
+class NumberedListener(driver.ConsumerRebalanceListener):  # type: ignore[misc] # faust ships no types
+    """Numbers the assignments of this process itself, because Kafka's generation can repeat."""
+
+    _numbers = count(1)
+
+    async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
+        """Replaces the driver's method of this name."""
+        number = next(self._numbers)
+        self._thread.consumer.last_beat_s = time.monotonic()
+        self._thread.app.consumer_generation_id = number
+        await self._thread.on_partitions_assigned(driver.ensure_TPset(assigned), number)
+
+
+class BeatThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # faust ships no types
+    """Remembers when the last good heartbeat was sent: the group cannot expire us earlier than a session later."""
+
+    async def on_start(self) -> None:
+        """Starts the driver's thread, then listens to its heartbeats."""
+        await super().on_start()
+        coordinator = self._consumer._coordinator  # noqa: SLF001 - aiokafka tells nobody about its heartbeats
+        beat = coordinator._do_heartbeat  # noqa: SLF001 - as above
+
+        async def timed() -> Any:
+            sent_s = time.monotonic()
+            good = await beat()
+            if good:
+                self.consumer.last_beat_s = sent_s
+            return good
+
+        coordinator._do_heartbeat = timed  # noqa: SLF001 - as above
+
+
+class BatchConsumer(driver.Consumer):  # type: ignore[misc] # faust ships no types
+    """One Faust event for each partition and fetch.
+
+    Attributes:
+        last_beat_s: monotonic seconds at which the last good heartbeat was sent.
+    """
+
+    RebalanceListener = NumberedListener
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.last_beat_s = 0.0
+        self._safe: dict[TP, int] = {}  # the next offset that may be committed
+        self._stored: dict[TP, int] = {}  # the last one that was
+        self._expected: dict[TP, int] = {}  # the next offset to hand out
+
+    def _new_consumer_thread(self) -> BeatThread:
+        return BeatThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def perform_seek(self) -> None:
+        """Replaces upstream's: every partition is sought, those without a committed offset to their beginning."""
+        committed = await self.seek_to_committed()
+        partitions = set(self.assignment())
+        fresh = [tp for tp in partitions if not committed.get(tp)]
+        first = await self.earliest_offsets(*fresh) if fresh else {}
+        for tp in fresh:
+            await self._seek(tp, first.get(tp) or 0)
+        for tp in partitions:
+            position = committed.get(tp) or first.get(tp) or 0
+            self._safe[tp] = self._stored[tp] = self._expected[tp] = self._committed_offset[tp] = position
+        for offsets in (self._safe, self._stored, self._expected):
+            for tp in offsets.keys() - partitions:
+                del offsets[tp]
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Stops the flow before anything else, also when the worker had no partitions left."""
+        self.stop_flow()
+        self.app.flow_control.suspend()
+        for offsets in (self._safe, self._stored, self._expected):
+            offsets.clear()  # nothing is handed out before perform_seek()
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    def start_of(self, tp: TP) -> int | None:
+        """The offset below which everything was finished when this assignment began, or is by now."""
+        return self._safe.get(tp)
+
+    def mark(self, tp: TP, assignment: int, offset: int) -> None:
+        """Everything below `offset` is finished."""
+        if assignment == self.app.consumer_generation_id and offset > self._safe.get(tp, offset):
+            self._safe[tp] = offset
+
+    async def rewind(self, tp: TP, assignment: int, offset: int) -> None:
+        """A batch got lost between fetch and agent: it is read again from there."""
+        if assignment == self.app.consumer_generation_id:
+            self.log.warning("%r: a batch was lost before the agent, reading again from %r", tp, offset)
+            self._expected[tp] = offset
+            await self._seek(tp, offset)
+
+    async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:  # noqa: ARG002
+        """Replaces upstream's: commits what `mark` reported, whatever Faust's own ack lists say."""
+        assignment = self.assignment()
+        offsets = {
+            tp: offset
+            for tp, offset in self._safe.items()
+            if tp in assignment and offset > self._stored.get(tp, offset)
+        }
+        if not offsets or not await self._commit(offsets):
+            return False
+        self._stored.update(offsets)
+        self._committed_offset.update(offsets)
+        return True
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        try:
+            while not (self._stopped.is_set() or fetcher._stopped.is_set()):  # noqa: SLF001 - as upstream does
+                records, _ = await self._wait_next_records(1.0)
+                if self.should_stop:
+                    break
+                await self._hand_out(records or {}, self.app.consumer_generation_id)
+                await asyncio.sleep(0)
+        except (*self.consumer_stopped_errors, asyncio.CancelledError):
+            if not self.app.should_stop:
+                raise
+
+    async def _hand_out(self, records: dict[Any, list[ConsumerRecord]], assignment: int) -> None:
+        for key, fetched in records.items():
+            if not self.flow_active or assignment != self.app.consumer_generation_id:
+                return  # a rebalance is on: perform_seek() follows and reads this again
+            tp = TP(*key)
+            batch = self._next_batch(tp, fetched)
+            if batch:
+                self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+                await self.callback(_message(tp, batch, assignment))
+
+    def _next_batch(self, tp: TP, fetched: list[ConsumerRecord]) -> Batch | None:
+        expected = self._expected.get(tp)
+        if expected is None:
+            return None  # before the first perform_seek() of this assignment
+        batch = Batch(record for record in fetched if record.offset >= expected)
+        if not batch:
+            return None
+        batch.start, self._expected[tp] = expected, batch[-1].offset + 1
+        return batch
+
+
+def _message(tp: TP, batch: Batch, assignment: int) -> ConsumerMessage:
+    first = batch[0]
+    return ConsumerMessage(
+        tp.topic,
+        tp.partition,
+        first.offset,
+        first.timestamp / 1_000,
+        0,
+        [],
+        None,
+        batch,
+        None,
+        0,
+        0,
+        tp,
+        generation_id=assignment,
+    )

@@ -1,0 +1,1 @@
+"""The config agent: validates what anybody produced, and alone writes the tables."""

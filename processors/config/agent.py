@@ -1,0 +1,108 @@
+"""Applies intake records to the tables, in their order, and tells what came of each."""
+
+import structlog
+
+from processors.config.decide import ConfigRules, Decision
+from processors.config.intake import Intake
+from processors.metrics import WorkerMetrics
+from runtime.kafka import Appender, Outgoing
+from runtime.keyring import Keyring
+from runtime.tables import ConfigTables
+from schemas.outcome import Outcome, encode_outcome
+from schemas.stored import encode_record
+from schemas.streams import OUTCOMES, TABLES
+
+log = structlog.get_logger(__name__)
+
+MAX_WAVE = 200
+"""Records that are decided and stored together; their outcomes follow when all of them are stored."""
+
+
+class ConfigAgent:
+    """The one writer of the tables.
+
+    Args:
+        rules: decide what takes effect.
+        tables: what is stored.
+        keyring: seals the secrets.
+        appender: stores.
+        metrics: counts.
+    """
+
+    def __init__(
+        self,
+        rules: ConfigRules,
+        tables: ConfigTables,
+        keyring: Keyring,
+        appender: Appender,
+        metrics: WorkerMetrics,
+    ) -> None:
+        self._metrics = metrics
+        self._rules = rules
+        self._tables = tables
+        self._keyring = keyring
+        self._appender = appender
+
+    async def apply(self, intakes: list[Intake]) -> None:
+        """Stores what the records change, then what came of each; returns when the broker has all of it.
+
+        An id stands only once in a wave, so each decision rests on what is stored; and the outcomes of a wave are
+        stored before the next one is, so a record whose successor was applied has its outcome for certain.
+        """
+        await self._tables.catch_up()
+        for wave in waves(intakes):
+            decisions = [self._decide(intake) for intake in wave]
+            await self._store(wave, decisions)
+            outcomes = [decision.outcome for decision in decisions if decision.outcome]
+            await self._appender.append_all(
+                [Outgoing(OUTCOMES, encode_outcome(outcome), outcome.id.encode()) for outcome in outcomes]
+            )
+            for outcome in outcomes:
+                self._tell(outcome)
+
+    def _tell(self, outcome: Outcome) -> None:
+        self._metrics.config.labels(outcome.result).inc()
+        log.info(
+            "config",
+            kind=outcome.kind,
+            id=outcome.id,
+            result=outcome.result,
+            action=outcome.action,
+            version=outcome.version,
+            code=outcome.code,
+            field=outcome.field,
+        )
+
+    def _decide(self, intake: Intake) -> Decision:
+        table = self._tables.table(intake.kind)
+        record_id = intake.shown_id
+        return self._rules.decide(intake, table.records.get(record_id), table.version_of(record_id))
+
+    async def _store(self, wave: list[Intake], decisions: list[Decision]) -> None:
+        writes = [
+            (intake.kind, self._table_record(intake, decision))
+            for intake, decision in zip(wave, decisions, strict=True)
+            if decision.writes
+        ]
+        stored = await self._appender.append_all([record for _, record in writes])
+        for (kind, _), metadata in zip(writes, stored, strict=True):
+            await self._tables.reached(kind, metadata.offset + 1)
+
+    def _table_record(self, intake: Intake, decision: Decision) -> Outgoing:
+        value = encode_record(decision.record, self._keyring.seal) if decision.record else None
+        headers = [("hl-version", b"%d" % intake.offset)]
+        return Outgoing(TABLES[intake.kind], value, intake.key, headers)
+
+
+def waves(intakes: list[Intake]) -> list[list[Intake]]:
+    """The records in order, cut wherever an id comes again, and into at most `MAX_WAVE` each."""
+    cut: list[list[Intake]] = []
+    seen: set[tuple[str, bytes | None]] = set()
+    for intake in intakes:
+        key = (intake.kind, intake.key)
+        if not cut or key in seen or len(cut[-1]) >= MAX_WAVE:
+            cut.append([])
+            seen.clear()
+        seen.add(key)
+        cut[-1].append(intake)
+    return cut

@@ -1,0 +1,207 @@
+"""Whether an intake record takes effect: a decision from the record and what the table holds, and nothing else."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from processors.config.intake import MUST_NOT_EXIST, Intake, RefusedError
+from rules.addresses import AddressPolicy
+from rules.sign import UnusableSecretError, signing_key
+from rules.verify.registry import check_config
+from rules.verify.verifier import AuthConfigError
+from runtime.keyring import CannotOpenError, Keyring, is_sealed
+from schemas.config import SPECS, SourceSpec, Spec, SubscriptionSpec
+from schemas.headers import rfc3339
+from schemas.outcome import Outcome, OutcomeAction, OutcomeResult
+from schemas.stored import MASK, Record, map_secrets, masked
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What an intake record leads to.
+
+    Attributes:
+        outcome: what to tell; `None` for a record whose outcome was told long ago.
+        record: what the table is to hold for the id; `None` for nothing.
+        writes: whether the table changes.
+    """
+
+    outcome: Outcome | None
+    record: Record[Spec] | None = None
+    writes: bool = False
+
+
+class ConfigRules:
+    """Everything that a decision rests on beside the record and the table.
+
+    Args:
+        keyring: opens secrets that were sealed before they were produced.
+        egress: where deliveries may go.
+    """
+
+    def __init__(self, keyring: Keyring, egress: AddressPolicy) -> None:
+        self._keyring = keyring
+        self._egress = egress
+
+    def decide(self, intake: Intake, current: Record[Spec] | None, last_version: int) -> Decision:
+        """What to do with an intake record.
+
+        Args:
+            intake: the record.
+            current: what the table holds for its id.
+            last_version: the intake offset last applied to that id, deletes included; -1 when there was none.
+        """
+        try:
+            record_id = intake.record_id()
+            if_version = intake.if_version()
+            if intake.value is None:
+                return _deletion(intake, record_id, current, last_version, if_version)
+            spec = self._spec(intake, record_id, current)
+            if intake.offset < last_version:
+                return Decision(None)  # its outcome was stored before anything newer was applied
+            if intake.offset != last_version:
+                _check_version(if_version, current)
+            return _change(intake, spec, current)
+        except RefusedError as refusal:
+            return Decision(_refusal(intake, refusal, current))
+
+    def _spec(self, intake: Intake, record_id: str, current: Record[Spec] | None) -> Spec:
+        document = self._open_secrets(intake, record_id, _unmasked(intake.document(record_id), current))
+        try:
+            spec = SPECS[intake.kind].model_validate(document)
+        except ValidationError as error:
+            raise _invalid(error) from None
+        self._check_rules(spec)
+        return spec
+
+    def _open_secrets(self, intake: Intake, record_id: str, document: dict[str, Any]) -> dict[str, Any]:
+        context = f"{intake.kind}/{record_id}"
+        try:
+            return map_secrets(document, lambda text: self._keyring.unseal(text, context) if is_sealed(text) else text)
+        except CannotOpenError as error:
+            raise RefusedError("invalid", "secret", f"the sealed secret cannot be opened: {error}") from None
+
+    def _check_rules(self, spec: Spec) -> None:
+        if isinstance(spec, SourceSpec):
+            try:
+                check_config(spec.auth_type, spec.auth_config, spec.all_secrets)
+            except AuthConfigError as error:
+                raise RefusedError("invalid", error.field, str(error)) from None
+        elif isinstance(spec, SubscriptionSpec):
+            self._check_target(spec)
+            _check_signing(spec)
+
+    def _check_target(self, spec: SubscriptionSpec) -> None:
+        if self._egress.refuses_host(spec.target_host):
+            raise RefusedError(
+                "invalid", "target_url", "leads to a private address; HOOKLOG_EGRESS_ALLOW opens exceptions"
+            )
+
+
+def _check_signing(spec: SubscriptionSpec) -> None:
+    try:
+        for secret in spec.all_secrets:
+            signing_key(secret)
+    except UnusableSecretError as error:
+        raise RefusedError("invalid", "secret", str(error)) from None
+
+
+def _unmasked(document: dict[str, Any], current: Record[Spec] | None) -> dict[str, Any]:
+    """A masked secret stands for the one that is there: a record can be read, edited and produced again."""
+    secret = getattr(current.spec, "secret", None) if current else None
+    if document.get("secret") == MASK and secret:
+        document = document | {"secret": secret}
+    known = getattr(current.spec, "secrets", []) if current else []
+    if document.get("secrets") and document["secrets"] == [MASK] * len(known):
+        document = document | {"secrets": list(known)}
+    if document.get("secret") == MASK or MASK in _texts(document.get("secrets")):
+        raise RefusedError("invalid", "secret", "is a mask, and there is no secret that it could stand for")
+    return document
+
+
+def _texts(value: Any) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def _invalid(error: ValidationError) -> RefusedError:
+    errors = [(".".join(str(part) for part in item["loc"]), str(item["msg"])) for item in error.errors()]
+    reason = "; ".join(f"{field}: {message}" if field else message for field, message in errors)
+    return RefusedError("invalid", errors[0][0], reason[:2_000])
+
+
+def _check_version(if_version: int | None, current: Record[Spec] | None) -> None:
+    if if_version is None:
+        return
+    if if_version == MUST_NOT_EXIST and current is not None:
+        raise RefusedError("exists", "id", "there is one with this id")
+    if if_version != MUST_NOT_EXIST and (current is None or current.version != if_version):
+        found = current.version if current else "none"
+        raise RefusedError("version_changed", "", f"made for version {if_version}, but the version is {found}")
+
+
+def _change(intake: Intake, spec: Spec, current: Record[Spec] | None) -> Decision:
+    repeated = current is not None and current.version == intake.offset
+    created = current is None or current.generation == intake.offset
+    record = Record(
+        spec=spec,
+        version=intake.offset,
+        generation=intake.offset if current is None else current.generation,
+        created_at=rfc3339(intake.at_ms) if current is None else current.created_at,
+        updated_at=rfc3339(intake.at_ms),
+    )
+    outcome = Outcome(
+        kind=intake.kind,
+        id=spec.id,
+        intake_offset=intake.offset,
+        at_ms=intake.at_ms,
+        result=OutcomeResult.APPLIED,
+        action=OutcomeAction.CREATED if created else OutcomeAction.UPDATED,
+        version=record.version,
+        generation=record.generation,
+        record=masked(record),
+        actor=intake.actor,
+    )
+    return Decision(outcome, record, writes=not repeated)
+
+
+def _deletion(
+    intake: Intake,
+    record_id: str,
+    current: Record[Spec] | None,
+    last_version: int,
+    if_version: int | None,
+) -> Decision:
+    if intake.offset < last_version:
+        return Decision(None)
+    if intake.offset != last_version:
+        _check_version(if_version, current)
+    gone = current is None
+    outcome = Outcome(
+        kind=intake.kind,
+        id=record_id,
+        intake_offset=intake.offset,
+        at_ms=intake.at_ms,
+        result=OutcomeResult.APPLIED,
+        action=OutcomeAction.NOTHING if gone and intake.offset != last_version else OutcomeAction.DELETED,
+        version=intake.offset,
+        generation=current.generation if current else 0,
+        actor=intake.actor,
+    )
+    return Decision(outcome, None, writes=not gone)
+
+
+def _refusal(intake: Intake, refusal: RefusedError, current: Record[Spec] | None) -> Outcome:
+    return Outcome(
+        kind=intake.kind,
+        id=intake.shown_id,
+        intake_offset=intake.offset,
+        at_ms=intake.at_ms,
+        result=OutcomeResult.REFUSED,
+        version=current.version if current else -1,
+        generation=current.generation if current else 0,
+        code=refusal.code,
+        field=refusal.field,
+        reason=refusal.reason,
+        actor=intake.actor,
+    )

@@ -1,0 +1,119 @@
+"""One intake record, read: whatever was produced to `config.*`, as far as it makes sense."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from aiokafka import ConsumerRecord
+
+from schemas.headers import first_values
+from schemas.ids import RECORD_ID
+from schemas.stored import STAMPS
+
+MAX_CONFIG_BYTES = 262_144
+"""A subscription with every list full is below 200 KiB."""
+
+MUST_NOT_EXIST = -1
+"""In `hl-if-version`: the id must be free."""
+
+
+class RefusedError(Exception):
+    """An intake record that changes nothing.
+
+    Args:
+        code: stable name, such as `invalid`.
+        field: the field it is about, or empty.
+        reason: a sentence for people; never a secret's value.
+    """
+
+    def __init__(self, code: str, field: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.field = field
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What an intake record says before anyone looks into it.
+
+    Attributes:
+        kind: `sources`, `topics` or `subscriptions`.
+        at_ms: epoch milliseconds at which the broker stored it.
+    """
+
+    kind: str
+    offset: int
+    at_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: dict[str, str]
+
+    @classmethod
+    def of(cls, kind: str, record: ConsumerRecord) -> "Intake":
+        """Takes a Kafka record."""
+        return cls(
+            kind=kind,
+            offset=record.offset,
+            at_ms=record.timestamp,
+            key=record.key,
+            value=record.value,
+            headers=first_values(record.headers),
+        )
+
+    @property
+    def shown_id(self) -> str:
+        """The id for people, whatever bytes the key is made of."""
+        return (self.key or b"").decode(errors="backslashreplace")[:256]
+
+    @property
+    def actor(self) -> str:
+        """Who did it, as far as the record says."""
+        return self.headers.get("hl-actor", "")[:200]
+
+    def record_id(self) -> str:
+        """The id that the key is.
+
+        Raises:
+            RefusedError: it is none.
+        """
+        if self.key is None:
+            raise RefusedError("invalid", "key", "the record has no key; the key is the id")
+        try:
+            text = self.key.decode()
+        except UnicodeDecodeError:
+            raise RefusedError("invalid", "key", "the key is not UTF-8") from None
+        if not RECORD_ID.fullmatch(text):
+            raise RefusedError("invalid", "key", "the key must be 1 to 64 characters of A-Z a-z 0-9 . _ -")
+        return text
+
+    def if_version(self) -> int | None:
+        """The version that the change was made for; `None` when any will do.
+
+        Raises:
+            RefusedError: the header is no whole number.
+        """
+        text = self.headers.get("hl-if-version")
+        try:
+            return None if text is None else int(text)
+        except ValueError:
+            raise RefusedError("invalid", "hl-if-version", "the header hl-if-version is not a whole number") from None
+
+    def document(self, record_id: str) -> dict[str, Any]:
+        """The JSON object in the value, with its id and without the config agent's stamps.
+
+        Raises:
+            RefusedError: it is too large, no JSON, no object, or names another id.
+        """
+        value = self.value or b""
+        if len(value) > MAX_CONFIG_BYTES:
+            raise RefusedError("too_large", "", f"{len(value)} bytes; at most {MAX_CONFIG_BYTES} are taken")
+        try:
+            document = orjson.loads(value)
+        except orjson.JSONDecodeError as error:
+            raise RefusedError("malformed", "", f"the value is not JSON: {error}"[:300]) from None
+        if not isinstance(document, dict):
+            raise RefusedError("malformed", "", "the value is not a JSON object")
+        if document.setdefault("id", record_id) != record_id:
+            raise RefusedError("invalid", "id", "the id in the value is not the key")
+        return {name: value for name, value in document.items() if name not in STAMPS}

@@ -1,0 +1,235 @@
+"""Releases deliveries from the retry and park streams, never early.
+
+Each stream has one constant delay, so release times ascend along a partition, and only its beginning has to be in
+memory. The state is the consumer's position: a million waiting deliveries cost nothing.
+"""
+
+import asyncio
+import heapq
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import KafkaError
+
+from processors.delay.held import Entry, HeldPartition
+from processors.tasks import OnCrash, Tasks
+from rules.ladder import Ladder
+from runtime.kafka import Appender, Outgoing
+from schemas.headers import MalformedRecordError, first_values, integer
+from schemas.streams import DELIVERIES, Stream, StreamNames
+
+log = structlog.get_logger(__name__)
+
+LOW_WATER = 64
+"""Fewer waiting records than this, and the partition is fetched again."""
+
+HIGH_WATER = 1_000
+"""Records held for each partition, whatever the broker returns; their bodies are bounded by the fetch size."""
+
+MAX_LEAVING = 1_000
+"""Records of one partition on their way to another stream."""
+
+FETCH_BYTES = 131_072
+COMMIT_INTERVAL_S = 1.0
+REVOKE_LIMIT_S = 5.0
+_ERROR_PAUSE_S = 0.5
+
+
+class DelayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no types
+    """A consumer of all delay streams, in a group of its own.
+
+    Args:
+        bootstrap: `host:port`, comma separated.
+        names: turns streams into Kafka topics.
+        group: the consumer group.
+        streams: the delay streams.
+        ladder: which stream comes next.
+        appender: stores what is released.
+        session_timeout_s: the group's session.
+        now_ms: the clock, epoch milliseconds.
+        on_crash: told of an error that nobody expected.
+    """
+
+    def __init__(
+        self,
+        *,
+        bootstrap: str,
+        names: StreamNames,
+        group: str,
+        streams: Sequence[Stream],
+        ladder: Ladder,
+        appender: Appender,
+        session_timeout_s: float,
+        now_ms: Callable[[], int],
+        on_crash: OnCrash,
+    ) -> None:
+        self._bootstrap = bootstrap
+        self._group = group
+        self._streams = {names(stream): stream for stream in streams}
+        self._ladder = ladder
+        self._appender = appender
+        self._session_ms = round(session_timeout_s * 1_000)
+        self._now_ms = now_ms
+        self._held: dict[TopicPartition, HeldPartition] = {}
+        self._heap: list[tuple[float, int, HeldPartition, Entry]] = []
+        self._numbers = count()
+        self._earlier = asyncio.Event()
+        self._leaving = Tasks(on_crash)
+        self._loops: list[asyncio.Task[None]] = []
+        self._consumer: AIOKafkaConsumer | None = None
+        self.released = 0
+
+    async def start(self) -> None:
+        """Joins the group and begins."""
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap,
+            group_id=self._group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=FETCH_BYTES,
+            session_timeout_ms=self._session_ms,
+            heartbeat_interval_ms=min(3_000, self._session_ms // 5),
+        )
+        await self._consumer.start()
+        self._consumer.subscribe(list(self._streams), listener=self)
+        loops = (self._poll(self._consumer), self._release(), self._commit_for_ever())
+        self._loops = [asyncio.create_task(loop) for loop in loops]
+
+    async def stop(self) -> None:
+        """Lets go what is on its way, commits and leaves the group."""
+        for task in self._loops:
+            task.cancel()
+        if self._loops:
+            await asyncio.wait(self._loops)
+        await self._settle(list(self._held.values()))
+        if self._consumer is not None:
+            await self._consumer.stop()
+
+    @property
+    def running(self) -> bool:
+        """Whether every loop lives."""
+        return bool(self._loops) and not any(task.done() for task in self._loops)
+
+    @property
+    def held(self) -> int:
+        """Records in memory."""
+        return sum(len(part.entries) for part in self._held.values())
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Begins with what is assigned, from the committed offsets."""
+        self._held = {tp: HeldPartition(tp) for tp in assigned}
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002 - all of them go
+        """Ends: what was not released is read again by the next owner."""
+        parts = list(self._held.values())
+        self._held = {}
+        await self._settle(parts)
+
+    async def _settle(self, parts: list[HeldPartition]) -> None:
+        for part in parts:
+            part.closed = True
+        if tasks := self._leaving.running():
+            await asyncio.wait(tasks, timeout=REVOKE_LIMIT_S)
+        await self._commit(parts)
+
+    async def _poll(self, consumer: AIOKafkaConsumer) -> None:
+        while True:
+            try:
+                batches = await consumer.getmany(timeout_ms=500)
+            except KafkaError as error:
+                log.warning("delay_poll_failed", error=repr(error))
+                await asyncio.sleep(_ERROR_PAUSE_S)
+                continue
+            for tp, records in batches.items():
+                part = self._held.get(tp)
+                if part is not None and not part.closed:
+                    self._hold(consumer, part, records)
+
+    def _hold(self, consumer: AIOKafkaConsumer, part: HeldPartition, records: list[ConsumerRecord]) -> None:
+        taken = records[: max(1, HIGH_WATER - part.waiting)]
+        for record in taken:
+            self._push(part, self._entry(record))
+        if len(taken) < len(records):
+            consumer.seek(part.tp, records[len(taken)].offset)  # the rest is given back
+        if not part.paused and part.waiting > LOW_WATER:
+            consumer.pause(part.tp)
+            part.paused = True
+
+    def _entry(self, record: ConsumerRecord) -> Entry:
+        try:
+            due_ms = integer(first_values(record.headers), "hl-due-ms")
+        except MalformedRecordError:
+            due_ms = record.timestamp  # deliver says what is wrong with it
+        tier = self._streams[record.topic]
+        return Entry(record, due_ms, self._ladder.release_ms(tier, record.timestamp, due_ms))
+
+    def _push(self, part: HeldPartition, entry: Entry) -> None:
+        part.add(entry)
+        heapq.heappush(self._heap, (entry.release_ms, next(self._numbers), part, entry))
+        if self._heap[0][3] is entry:
+            self._earlier.set()
+
+    async def _release(self) -> None:
+        while True:
+            now_ms = self._now_ms()
+            if not self._heap or self._heap[0][0] > now_ms:
+                await self._sleep_until(self._heap[0][0] if self._heap else now_ms + 1_000)
+                continue
+            release_ms, number, part, entry = heapq.heappop(self._heap)
+            if part.closed:
+                continue
+            step = self._next_step(entry, now_ms)
+            if step is None:
+                # Too short for any stream: it keeps its place here until it is due.
+                heapq.heappush(self._heap, (max(entry.due_ms, release_ms + 1), number, part, entry))
+                continue
+            part.releasing()
+            self._leaving.spawn(self._move(part, entry, step))
+            if part.leaving >= MAX_LEAVING:
+                await asyncio.sleep(0.005)  # the broker is the slower one now
+
+    def _next_step(self, entry: Entry, now_ms: int) -> Stream | None:
+        remaining_ms = entry.due_ms - now_ms
+        return DELIVERIES if remaining_ms <= 0 else self._ladder.next_tier(remaining_ms)
+
+    async def _sleep_until(self, moment_ms: float) -> None:
+        delay_s = min(max((moment_ms - self._now_ms()) / 1_000, 0.0005), 1.0)
+        self._earlier.clear()
+        try:
+            async with asyncio.timeout(delay_s):
+                await self._earlier.wait()
+        except TimeoutError:
+            return
+
+    async def _move(self, part: HeldPartition, entry: Entry, stream: Stream) -> None:
+        record = entry.record
+        await self._appender.append_surely(Outgoing(stream, record.value, record.key, record.headers))
+        part.released(entry)
+        self.released += 1
+        if part.paused and not part.closed and part.waiting <= LOW_WATER and part.leaving < MAX_LEAVING:
+            self._resume(part)
+
+    def _resume(self, part: HeldPartition) -> None:
+        if self._consumer is not None and part.tp in self._consumer.assignment():
+            self._consumer.resume(part.tp)
+            part.paused = False
+
+    async def _commit_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(COMMIT_INTERVAL_S)
+            await self._commit(list(self._held.values()))
+
+    async def _commit(self, parts: list[HeldPartition]) -> None:
+        offsets = {part.tp: offset for part in parts if (offset := part.to_commit()) is not None}
+        if not offsets or self._consumer is None:
+            return
+        try:
+            await self._consumer.commit(offsets)
+        except KafkaError as error:
+            log.warning("delay_commit_failed", error=repr(error))  # read again by the next owner: repeats, no loss
+            return
+        for part in parts:
+            part.committed = offsets.get(part.tp, part.committed)

@@ -1,0 +1,1 @@
+"""The deliver agent: makes the requests, decides what follows, and records every attempt."""

@@ -1,0 +1,209 @@
+"""Takes due deliveries, makes each attempt once, and acknowledges what is finished."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+from aiokafka import ConsumerRecord
+
+from processors.batchfed.acker import BatchAcker, Token, Work
+from processors.deliver.attempt import DELETED, AttemptStep, Outcome
+from processors.deliver.finished import FinishedAttempts
+from processors.deliver.job import Job, Key, key_of
+from processors.deliver.lanes import Lanes
+from processors.ownership import Ownership
+from processors.tasks import OnCrash, Tasks
+from rules.match import INACTIVE
+from rules.retry import is_expired
+from runtime.kafka import Appender, Outgoing
+from runtime.tables import ConfigTables
+from schemas.delivery import Delivery, decode_delivery
+from schemas.headers import MalformedRecordError
+from schemas.streams import DEAD
+
+log = structlog.get_logger(__name__)
+
+OUTCOME_PATIENCE_S = 0.5
+"""No request starts while an outcome waits longer than this to be stored: it could not be recorded either."""
+
+GRACE_MS = 1_000
+"""A request has ended this long after its timeout, its outcome not counted."""
+
+_POLL_S = 0.05
+
+
+class DeliverAgent:
+    """Everything between a fetched batch of deliveries and its acknowledgement.
+
+    Args:
+        acker: what is finished is told to it.
+        ownership: whether this worker may still act.
+        finished: attempts that were made before.
+        step: makes an attempt and stores what came of it.
+        tables: the subscriptions as they are now.
+        appender: stores what cannot be read.
+        now_ms: the clock, epoch milliseconds.
+        on_crash: told of an error that nobody expected.
+    """
+
+    def __init__(
+        self,
+        *,
+        acker: BatchAcker,
+        ownership: Ownership,
+        finished: FinishedAttempts,
+        step: AttemptStep,
+        tables: ConfigTables,
+        appender: Appender,
+        now_ms: Callable[[], int],
+        on_crash: OnCrash,
+    ) -> None:
+        self._acker = acker
+        self._ownership = ownership
+        self._finished = finished
+        self._step = step
+        self._tables = tables
+        self._appender = appender
+        self._now_ms = now_ms
+        self._loaded: dict[int, int] = {}
+        self._live: dict[Key, Job] = {}
+        self._unstored: dict[Key, float] = {}  # since when an outcome waits to be stored, oldest first
+        self._tasks = Tasks(on_crash)
+        self.lanes = Lanes(self._run, on_crash)
+
+    async def take(self, assignment: int, work: Work) -> None:
+        """Starts, parks or acknowledges each record; returns when there is room for more."""
+        if not work:
+            return
+        partition, first = work[0][0].partition, work[0][1]
+        if self._loaded.get(partition) != assignment:
+            await self._finished.load(partition, first.timestamp)
+            self._loaded[partition] = assignment
+        for token, record in work:
+            if not self._ownership.holds(assignment):
+                return  # never acknowledged, so the next assignment reads it again
+            await self.lanes.room()
+            await self._take_one(token, record)
+
+    async def _take_one(self, token: Token, record: ConsumerRecord) -> None:
+        try:
+            delivery = decode_delivery(record.value, record.headers)
+        except MalformedRecordError as error:
+            self._tasks.spawn(self._bury(token, record, str(error)))
+            return
+        key = key_of(delivery)
+        if self._finished.has(token.partition, key):
+            self._acker.done(token)
+        elif delivery.due_ms > self._now_ms():
+            self._tasks.spawn(self._finish_after(token, self._step.put_back(delivery)))
+        else:
+            await self._tables.reached("subscriptions", delivery.config_version)
+            self._admit(token, delivery)
+
+    def _admit(self, token: Token, delivery: Delivery) -> None:
+        subscription = self._tables.subscription(delivery.subscription_id)
+        job = Job(
+            delivery=delivery,
+            partition=token.partition,
+            assignment=token.assignment,
+            max_in_flight=subscription.spec.max_in_flight if subscription else 1,
+            tokens=[token],
+        )
+        if (same := self._live.get(job.key)) is not None:
+            same.tokens.append(token)  # a repeat: finished with the first one, never earlier
+            return
+        self._live[job.key] = job
+        if not self.lanes.submit(job):
+            del self._live[job.key]
+            self._tasks.spawn(self._finish_after(token, self._step.park(delivery)))
+
+    async def _run(self, job: Job) -> None:
+        try:
+            finished = await self._attempt(job)
+        finally:
+            self._live.pop(job.key, None)
+        for token in job.tokens:
+            if finished:
+                self._acker.done(token)
+            elif token.assignment > job.assignment:
+                self._admit(token, job.delivery)  # a repeat joined a job that its own assignment gave up
+
+    async def _attempt(self, job: Job) -> bool:
+        """Makes the attempt, unless it was made; whether the records are finished with it."""
+        while self._now_ms() < self._finished.lease_until_ms(job.partition, job.key):
+            await asyncio.sleep(_POLL_S)
+        while self._ownership.holds(job.assignment) and not self._may_start():
+            await asyncio.sleep(_POLL_S)
+        if self._finished.has(job.partition, job.key):
+            return True
+        if not self._ownership.holds(job.assignment):
+            return False
+        outcome = await self._outcome(job)
+        self._unstored[job.key] = time.monotonic()
+        try:
+            await self._step.store(job, outcome)
+        finally:
+            del self._unstored[job.key]
+        self._finished.add(job.partition, job.key)
+        return True
+
+    async def _outcome(self, job: Job) -> Outcome:
+        subscription = self._tables.subscription(job.delivery.subscription_id)
+        if subscription is None or subscription.generation != job.delivery.generation:
+            return self._step.cancelled(job.delivery, DELETED)
+        if not subscription.spec.is_active:
+            return self._step.cancelled(job.delivery, INACTIVE)
+        if is_expired(job.delivery.received_ms, self._now_ms()):
+            return self._step.expired(job.delivery)
+        job.give_up_ms = self._now_ms() + round(subscription.spec.timeout_s * 1_000) + GRACE_MS
+        return await self._step.attempt(job.delivery, subscription.spec)
+
+    def _may_start(self) -> bool:
+        oldest_s = next(iter(self._unstored.values()), None)
+        stuck = oldest_s is not None and time.monotonic() - oldest_s > OUTCOME_PATIENCE_S
+        return self._ownership.certain() and not stuck
+
+    async def _bury(self, token: Token, record: ConsumerRecord, error: str) -> None:
+        headers = [*record.headers, ("hl-reason", f"unreadable: {error}".encode())]
+        await self._appender.append_surely(Outgoing(DEAD, record.value, record.key, headers))
+        log.warning("delivery_unreadable", partition=record.partition, offset=record.offset, error=error)
+        self._acker.done(token)
+
+    async def _finish_after(self, token: Token, storing: Awaitable[None]) -> None:
+        await storing
+        self._acker.done(token)
+
+    async def drain(self, limit_s: float, *, leaving: bool) -> None:
+        """Starts nothing more; what has not started is left unacknowledged for the next owner.
+
+        A request on the wire goes on, and the next owner is told to wait for it. Only a leaving process waits for
+        the wire, at most `limit_s`, and then cancels it.
+        """
+        dropped = self.lanes.clear()
+        for job in dropped:
+            self._live.pop(job.key, None)
+        deadline_s = time.monotonic() + limit_s
+        while self._unsettled(leaving) and time.monotonic() < deadline_s:
+            await asyncio.sleep(0.02)
+        left = self._unsettled(leaving)
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=1)
+        on_wire = [job for job in self.lanes.running.values() if job.give_up_ms]
+        await self._lease(on_wire)
+        log.info("deliver_drained", not_started=len(dropped), cancelled=len(left), leased=len(on_wire))
+
+    def _unsettled(self, leaving: bool) -> "list[asyncio.Task[None]]":
+        running = [task for task, job in self.lanes.running.items() if leaving or not job.give_up_ms]
+        return running + self._tasks.running()
+
+    async def _lease(self, jobs: list[Job]) -> None:
+        if not jobs:
+            return
+        try:
+            async with asyncio.timeout(3):
+                await asyncio.gather(*(self._step.lease(job) for job in jobs))
+        except TimeoutError:
+            log.warning("leases_not_stored", count=len(jobs))  # they only spare repeats

@@ -1,0 +1,200 @@
+"""One attempt from its start to its stored outcome.
+
+The order makes it exact: request, then what follows from it (retry or dead letter) stored, then the attempt record
+stored, then it counts as finished. A recorded attempt therefore always has its follow-up; the other order would lose
+retries in a crash between the two.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from processors.deliver.egress import Egress, Exchange
+from processors.deliver.job import Job
+from processors.deliver.request import headers_of
+from processors.metrics import WorkerMetrics
+from rules.ladder import Ladder
+from rules.retry import EXPIRED, delays_of, next_due_ms
+from runtime.kafka import Appender, Outgoing
+from schemas.attempt import Attempt, AttemptKind, AttemptStatus, encode_attempt
+from schemas.config import SubscriptionSpec
+from schemas.delivery import Delivery, encode_delivery
+from schemas.streams import ATTEMPTS, DEAD, PARK_TIERS, Stream
+
+log = structlog.get_logger(__name__)
+
+DELETED = "subscription_deleted"
+CROWDED = "lane_full"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a job, and what follows from it.
+
+    Attributes:
+        attempt: the record to store.
+        follow_up: the delivery to store before that, and where; `None` when nothing follows.
+    """
+
+    attempt: Attempt
+    follow_up: tuple[Stream, Delivery] | None = None
+
+
+class AttemptStep:
+    """Makes attempts and stores what came of them.
+
+    Args:
+        egress: makes requests.
+        appender: stores.
+        ladder: the retry streams.
+        now_ms: the clock, epoch milliseconds.
+        scale: shortens retry delays, for demonstrations.
+        metrics: counts.
+    """
+
+    def __init__(
+        self,
+        *,
+        egress: Egress,
+        appender: Appender,
+        ladder: Ladder,
+        now_ms: Callable[[], int],
+        scale: float,
+        metrics: WorkerMetrics,
+    ) -> None:
+        self._metrics = metrics
+        self._egress = egress
+        self._appender = appender
+        self._ladder = ladder
+        self._now_ms = now_ms
+        self._scale = scale
+
+    def cancelled(self, delivery: Delivery, reason: str) -> Outcome:
+        """The outcome of a delivery that must not be attempted any more."""
+        return Outcome(self._end(delivery, AttemptStatus.CANCELLED, reason))
+
+    def expired(self, delivery: Delivery) -> Outcome:
+        """The outcome of a delivery that is too old: a dead letter."""
+        return Outcome(self._end(delivery, AttemptStatus.FAILED, EXPIRED), (DEAD, delivery.deferred(0, EXPIRED)))
+
+    async def attempt(self, delivery: Delivery, subscription: SubscriptionSpec) -> Outcome:
+        """Makes the request and decides what follows; never raises for what the endpoint does."""
+        headers = headers_of(delivery, subscription, self._now_ms() // 1_000)
+        exchange = await self._egress.post(subscription.target_url, headers, delivery.body, subscription.timeout_s)
+        url, reason = subscription.target_url, exchange.answer.reason
+        if exchange.answer.success:
+            return Outcome(_attempt(delivery, exchange, url, AttemptStatus.SUCCESS, 0))
+        due_ms = next_due_ms(
+            delays_of(subscription.retry),
+            delivery.attempt,
+            self._now_ms(),
+            jitter=random.random(),  # noqa: S311 - spreads load, guards nothing
+            scale=self._scale,
+        )
+        if due_ms is None:
+            failed = _attempt(delivery, exchange, url, AttemptStatus.FAILED, 0)
+            return Outcome(failed, (DEAD, delivery.deferred(0, reason)))
+        retrying = _attempt(delivery, exchange, url, AttemptStatus.RETRYING, due_ms)
+        return Outcome(retrying, (self.tier(due_ms), delivery.next_attempt(due_ms, reason)))
+
+    async def store(self, job: Job, outcome: Outcome) -> None:
+        """Stores what follows, then the attempt; returns when the broker has both."""
+        if outcome.follow_up is not None:
+            stream, delivery = outcome.follow_up
+            await self._appender.append_surely(_delivery_record(stream, delivery))
+        await self._appender.append_surely(_attempt_record(outcome.attempt, job.partition))
+        self._metrics.attempts.labels(outcome.attempt.status).inc()
+        if outcome.attempt.kind is AttemptKind.ATTEMPT:
+            self._metrics.attempt_seconds.observe(outcome.attempt.duration_ms / 1_000)
+        _tell(outcome.attempt)
+
+    async def lease(self, job: Job) -> None:
+        """Tells the partition's next owner to wait for the request that is on the wire."""
+        record = Attempt(
+            kind=AttemptKind.LEASE,
+            until_ms=job.give_up_ms,
+            started_ms=self._now_ms(),
+            **_identity(job.delivery),
+        )
+        await self._appender.append_surely(_attempt_record(record, job.partition))
+
+    async def park(self, delivery: Delivery) -> None:
+        """Puts a delivery aside for a while; no attempt is used up."""
+        tier = PARK_TIERS[0]
+        due_ms = self._now_ms() + round(self._ladder.tier_ms(tier))
+        await self._appender.append_surely(_delivery_record(tier, delivery.deferred(due_ms, CROWDED)))
+
+    async def put_back(self, delivery: Delivery) -> None:
+        """Sends a delivery that came before it is due back to wait."""
+        await self._appender.append_surely(_delivery_record(self.tier(delivery.due_ms), delivery))
+
+    def tier(self, due_ms: int) -> Stream:
+        """The retry stream that a delivery due then goes to now."""
+        return self._ladder.next_tier(due_ms - self._now_ms()) or self._ladder.tiers[0]
+
+    def _end(self, delivery: Delivery, status: AttemptStatus, reason: str) -> Attempt:
+        return Attempt(
+            kind=AttemptKind.OUTCOME,
+            status=status,
+            reason=reason,
+            started_ms=self._now_ms(),
+            **_identity(delivery),
+        )
+
+
+def _attempt(delivery: Delivery, exchange: Exchange, target_url: str, status: AttemptStatus, due_ms: int) -> Attempt:
+    return Attempt(
+        status=status,
+        started_ms=exchange.started_ms,
+        duration_ms=exchange.duration_ms,
+        next_attempt_ms=due_ms,
+        response_status_code=exchange.answer.status_code,
+        response_body=exchange.body,
+        error=exchange.answer.error,
+        reason=exchange.answer.reason,
+        target_url=target_url,
+        **_identity(delivery),
+    )
+
+
+def _identity(delivery: Delivery) -> dict[str, Any]:
+    return {
+        "delivery_id": delivery.delivery_id,
+        "event_id": delivery.event_id,
+        "subscription_id": delivery.subscription_id,
+        "topic_id": delivery.topic_id,
+        "source_id": delivery.source_id,
+        "event_type": delivery.event_type,
+        "generation": delivery.generation,
+        "attempt": delivery.attempt,
+        "received_ms": delivery.received_ms,
+        "config_version": delivery.config_version,
+        "replay_id": delivery.replay_id,
+    }
+
+
+def _delivery_record(stream: Stream, delivery: Delivery) -> Outgoing:
+    return Outgoing(stream, delivery.body, delivery.subscription_id.encode(), encode_delivery(delivery))
+
+
+def _attempt_record(attempt: Attempt, partition: int) -> Outgoing:
+    return Outgoing(ATTEMPTS, encode_attempt(attempt), attempt.subscription_id.encode(), partition=partition)
+
+
+def _tell(attempt: Attempt) -> None:
+    log.info(
+        "attempt",
+        kind=attempt.kind,
+        delivery_id=attempt.delivery_id,
+        event_id=attempt.event_id,
+        subscription=attempt.subscription_id,
+        attempt=attempt.attempt,
+        status=attempt.status,
+        code=attempt.response_status_code,
+        reason=attempt.reason,
+        duration_ms=attempt.duration_ms,
+        after_ms=attempt.started_ms - attempt.received_ms,
+    )

@@ -1,0 +1,214 @@
+"""Which attempts are finished: in memory, refilled from the attempts stream at each assignment.
+
+`attempts[p]` is written for `deliveries[p]` only. A record is an outcome, or a lease: "my partition was taken while
+this request was on the wire, wait for it". An outcome is stored after what follows from it (retry or dead letter), so
+an attempt that is finished here needs nothing any more, and is acknowledged unsent when it is read again.
+
+`load` runs before the first request of an assignment. By then the group has made every live worker finish or lease
+its work. A worker that was silent beyond its session may still write, so the partition is watched for a while after.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from processors.deliver.job import Key
+from schemas.attempt import AttemptKind, decode_attempt
+from schemas.headers import MalformedRecordError
+
+log = structlog.get_logger(__name__)
+
+MARGIN_MS = 60_000
+"""Clocks and commits may lie this far apart from the record that is read first."""
+
+MIN_RECORDS = 20_000
+"""Read back at least: after a long outage the dispatch of old events is repeated, and time alone is too short."""
+
+MAX_KEYS = 50_000
+"""Kept for each partition: more than what can be unfinished at once; about 150 bytes each."""
+
+WATCH_S = 60.0
+_ERROR_PAUSE_S = 0.5
+
+
+class _Partition:
+    """What is known of one partition."""
+
+    def __init__(self) -> None:
+        self.finished: set[Key] = set()
+        self.order: deque[Key] = deque()
+        self.lease_until_ms: dict[Key, int] = {}
+        self.position = 0
+        self.watch_until_s = 0.0
+
+    def add(self, key: Key) -> None:
+        self.lease_until_ms.pop(key, None)
+        if key in self.finished:
+            return
+        self.finished.add(key)
+        self.order.append(key)
+        if len(self.order) > MAX_KEYS:
+            self.finished.discard(self.order.popleft())
+
+    def read(self, record: ConsumerRecord) -> None:
+        try:
+            attempt = decode_attempt(record.value)
+        except MalformedRecordError:
+            return  # the projections record it as an offender
+        key = (attempt.delivery_id, attempt.attempt)
+        if attempt.kind is not AttemptKind.LEASE:
+            self.add(key)
+        elif key not in self.finished:
+            self.lease_until_ms[key] = attempt.until_ms
+
+
+class FinishedAttempts:
+    """The finished attempts of every partition that this worker has or had.
+
+    Args:
+        bootstrap: `host:port`, comma separated.
+        kafka_topic: of the attempts stream.
+        partitions: how many it has.
+        monotonic_s: the clock.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        kafka_topic: str,
+        partitions: int,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._bootstrap = bootstrap
+        self._parts = {number: _Partition() for number in range(partitions)}
+        self._topic_partitions = {number: TopicPartition(kafka_topic, number) for number in range(partitions)}
+        self._watched: set[int] = set()
+        self._moved = asyncio.Event()
+        self._monotonic_s = monotonic_s
+        self._consumer: AIOKafkaConsumer | None = None
+        self._reader: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Connects."""
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=100,  # seeks and offset questions wait behind a fetch
+        )
+        await self._consumer.start()
+        self._consumer.assign(list(self._topic_partitions.values()))
+        self._consumer.pause(*self._topic_partitions.values())
+        self._reader = asyncio.create_task(self._read_for_ever(self._consumer))
+
+    async def stop(self) -> None:
+        """Disconnects."""
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.wait([self._reader])
+        if self._consumer is not None:
+            await self._consumer.stop()
+
+    @property
+    def running(self) -> bool:
+        """Whether the reader lives."""
+        return self._reader is not None and not self._reader.done()
+
+    def has(self, partition: int, key: Key) -> bool:
+        """Whether an attempt is finished."""
+        return key in self._parts[partition].finished
+
+    def add(self, partition: int, key: Key) -> None:
+        """An attempt is finished: its outcome is stored."""
+        self._parts[partition].add(key)
+
+    def lease_until_ms(self, partition: int, key: Key) -> int:
+        """Until when another worker may have it on the wire, epoch milliseconds; 0 when none has."""
+        return self._parts[partition].lease_until_ms.get(key, 0)
+
+    async def load(self, partition: int, first_timestamp_ms: int) -> None:
+        """Reads what may matter for the records of an assignment.
+
+        Args:
+            partition: the partition number.
+            first_timestamp_ms: when the first unfinished delivery was stored, epoch milliseconds.
+        """
+        started_s = self._monotonic_s()
+        start, end = await self._bounds(partition, first_timestamp_ms)
+        part, consumer = self._parts[partition], self._connected()
+        part.position = max(start, part.position)
+        consumer.seek(self._topic_partitions[partition], part.position)
+        part.watch_until_s = float("inf")
+        self._watched.add(partition)
+        consumer.resume(self._topic_partitions[partition])
+        while part.position < end:
+            self._moved.clear()
+            await self._moved.wait()
+        part.watch_until_s = self._monotonic_s() + WATCH_S
+        log.info(
+            "finished_attempts_loaded",
+            partition=partition,
+            start=start,
+            end=end,
+            seconds=round(self._monotonic_s() - started_s, 3),
+        )
+
+    async def _bounds(self, partition: int, first_timestamp_ms: int) -> tuple[int, int]:
+        tp, consumer = self._topic_partitions[partition], self._connected()
+        since_ms = max(0, first_timestamp_ms - MARGIN_MS)
+        while True:
+            try:
+                end: int = (await consumer.end_offsets([tp]))[tp]
+                beginning: int = (await consumer.beginning_offsets([tp]))[tp]
+                found = (await consumer.offsets_for_times({tp: since_ms}))[tp]
+            except KafkaError as error:
+                log.warning("attempt_offsets_unknown", error=repr(error))
+                await asyncio.sleep(_ERROR_PAUSE_S)
+            else:
+                by_time: int = found.offset if found else end
+                return max(beginning, min(by_time, end - MIN_RECORDS)), end
+
+    def _connected(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            raise RuntimeError("the reader of attempts has not started")
+        return self._consumer
+
+    async def _read_for_ever(self, consumer: AIOKafkaConsumer) -> None:
+        while True:
+            self._stop_watching(consumer)
+            if not self._watched:
+                await asyncio.sleep(0.05)
+                continue
+            try:
+                batches = await consumer.getmany(timeout_ms=200)
+                self._read(batches)
+                await self._note_positions(consumer)
+            except KafkaError as error:
+                log.warning("attempts_read_failed", error=repr(error))
+                await asyncio.sleep(_ERROR_PAUSE_S)
+
+    def _read(self, batches: dict[TopicPartition, list[ConsumerRecord]]) -> None:
+        for tp, records in batches.items():
+            part = self._parts[tp.partition]
+            for record in records:
+                if record.offset >= part.position:
+                    part.read(record)
+
+    async def _note_positions(self, consumer: AIOKafkaConsumer) -> None:
+        # The consumer's position, not the last record's offset: retention may have removed the end of what load() saw.
+        for partition in self._watched:
+            position = await consumer.position(self._topic_partitions[partition])
+            self._parts[partition].position = max(self._parts[partition].position, position)
+        self._moved.set()
+
+    def _stop_watching(self, consumer: AIOKafkaConsumer) -> None:
+        now_s = self._monotonic_s()
+        for partition in [number for number in self._watched if self._parts[number].watch_until_s < now_s]:
+            consumer.pause(self._topic_partitions[partition])
+            self._watched.discard(partition)

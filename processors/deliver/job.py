@@ -1,0 +1,49 @@
+"""One attempt of a delivery that is waiting for its turn or being made."""
+
+from dataclasses import dataclass, field
+
+from processors.batchfed.acker import Token
+from schemas.delivery import Delivery
+
+Key = tuple[str, int]
+"""A delivery id and the number of an attempt: what must not be made twice."""
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One attempt to make.
+
+    Attributes:
+        partition: the delivery's partition, and so its attempts'.
+        assignment: the number of the assignment that it was read in.
+        max_in_flight: how many its subscription may have in flight.
+        tokens: the records that are finished with it: the first, and repeats that joined it.
+        give_up_ms: epoch milliseconds at which its request will have ended; 0 before it starts.
+    """
+
+    delivery: Delivery
+    partition: int
+    assignment: int
+    max_in_flight: int
+    tokens: list[Token] = field(default_factory=list)
+    give_up_ms: int = 0
+
+    @property
+    def key(self) -> Key:
+        """What must not be made twice."""
+        return (self.delivery.delivery_id, self.delivery.attempt)
+
+    @property
+    def lane(self) -> str:
+        """Whose requests it waits behind."""
+        return self.delivery.subscription_id
+
+    @property
+    def size_bytes(self) -> int:
+        """What it holds in memory, roughly."""
+        return len(self.delivery.body) + 2_048
+
+
+def key_of(delivery: Delivery) -> Key:
+    """What must not be made twice."""
+    return (delivery.delivery_id, delivery.attempt)

@@ -1,0 +1,1 @@
+"""The dispatch agent: joins events with subscriptions and makes deliveries."""
