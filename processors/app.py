@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 import uvicorn
+import uvloop
 from starlette.applications import Starlette
 
 from processors.agents import Parts, register_agents
@@ -83,7 +84,9 @@ def run(settings: Settings) -> None:
         SystemExit: with status 1, when it cannot go on; a supervisor starts another.
     """
     configure_logging(settings.log_level)
-    raise SystemExit(asyncio.run(_serve(settings)))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        status = runner.run(_serve(settings))
+    raise SystemExit(status)
 
 
 async def _serve(settings: Settings) -> int:
@@ -138,7 +141,7 @@ class Worker:
 
     def _clients(self) -> Clients:
         settings, names = self._settings, self._names
-        appender = Appender(settings.bootstrap, names)
+        appender = Appender(settings.bootstrap, names, linger_ms=0)
         return Clients(
             tables=ConfigTables(settings.bootstrap, names, self._keyring),
             appender=appender,

@@ -136,10 +136,10 @@ class EmbeddedClickHouse:
 
     def __init__(self, folder: Path, users_config: Path) -> None:
         self.database = DATABASE
-        self._folder = folder.resolve()
-        self._users_config = users_config.resolve()
-        self._config = self._folder.with_name(f"{folder.name}-config.xml")
-        self._inserts = self._folder.with_name(f"{folder.name}-inserts")
+        self.folder = folder.resolve()
+        self.users_config = users_config.resolve()
+        self._config = self.folder.with_name(f"{folder.name}-config.xml")
+        self._inserts = self.folder.with_name(f"{folder.name}-inserts")
 
     def create_database(self) -> None:
         """Creates the database if it is not there.
@@ -175,7 +175,7 @@ class EmbeddedClickHouse:
         try:
             return get_client(
                 interface="chdb",
-                path=str(self._folder),
+                path=str(self.folder),
                 # Always a config file of ours: without one chDB takes any config.xml of the working directory.
                 # Limits travel as options because a read-only connection refuses to be set afterwards.
                 chdb_options={"config-file": str(self._config), **options},
@@ -185,16 +185,16 @@ class EmbeddedClickHouse:
             )
         except ProgrammingError as error:
             if self._is_locked():
-                raise EngineInUseError(f"another process owns {self._folder}") from error
+                raise EngineInUseError(f"another process owns {self.folder}") from error
             raise
 
     def _write_config(self) -> None:
         if not self._config.exists() or self._config.read_text() != self._config_text():
-            self._folder.parent.mkdir(parents=True, exist_ok=True)
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
             self._config.write_text(self._config_text())
 
     def _config_text(self) -> str:
-        return f"<clickhouse><users_config>{escape(str(self._users_config))}</users_config></clickhouse>\n"
+        return f"<clickhouse><users_config>{escape(str(self.users_config))}</users_config></clickhouse>\n"
 
     def _clear_inserts(self) -> None:
         # The engine reads each insert from a temporary file; one that was killed leaves it behind.
@@ -205,7 +205,7 @@ class EmbeddedClickHouse:
     def _is_locked(self) -> bool:
         # The engine says only that it could not start; its lock tells why.
         try:
-            with (self._folder / "status").open("rb") as status:
+            with (self.folder / "status").open("rb") as status:
                 fcntl.flock(status, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return True

@@ -1,6 +1,7 @@
 """Refuses requests whose `Host` is not ours: a web page that rebinds its name to loopback gets nothing."""
 
 import ipaddress
+from functools import lru_cache
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -24,9 +25,7 @@ class AllowedHosts:
         if scope["type"] != "http" or self._allowed(scope):
             await self._app(scope, receive, send)
         else:
-            await ProblemError(421, detail="add the name to HOOKLOG_ALLOWED_HOSTS").response()(
-                scope, receive, send
-            )
+            await ProblemError(421, detail="add the name to HOOKLOG_ALLOWED_HOSTS").response()(scope, receive, send)
 
     def _allowed(self, scope: Scope) -> bool:
         host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1").lower()
@@ -34,6 +33,7 @@ class AllowedHosts:
         return name in self._names or _is_address(name)
 
 
+@lru_cache(maxsize=1_024)  # a service is called by few names; more are parsed again, no more
 def _is_address(name: str) -> bool:
     # Rebinding needs a name: a browser that was given an address sends that address.
     try:

@@ -87,8 +87,8 @@ class Appender:
             max_request_size=MAX_INTAKE_BYTES,
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
         )
+        self._producer = producer  # before it starts: stop() closes it also when that fails
         await producer.start()
-        self._producer = producer
 
     async def stop(self) -> None:
         """Sends what waits, then disconnects."""

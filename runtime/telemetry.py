@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 
+import orjson
 import structlog
 
 _QUIET = {"aiokafka": logging.WARNING, "httpx": logging.WARNING, "mode": logging.WARNING, "faust": logging.WARNING}
@@ -35,7 +36,8 @@ def configure_logging(level: str) -> None:
     """
     threshold = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
     terminal = sys.stderr.isatty()
-    renderer = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+    renderer = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(orjson.dumps)
+    factory = structlog.WriteLoggerFactory(sys.stderr) if terminal else structlog.BytesLoggerFactory(sys.stderr.buffer)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -44,7 +46,7 @@ def configure_logging(level: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=factory,
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import structlog
 from aiokafka import ConsumerRecord
@@ -83,7 +83,6 @@ class DeliverAgent:
         for token, record in work:
             if not self._ownership.holds(assignment):
                 return  # never acknowledged, so the next assignment reads it again
-            await self.lanes.room()
             await self._take_one(token, record)
 
     async def _take_one(self, token: Token, record: ConsumerRecord) -> None:
@@ -96,12 +95,12 @@ class DeliverAgent:
         if self._finished.has(token.partition, key):
             self._acker.done(token)
         elif delivery.due_ms > self._now_ms():
-            self._tasks.spawn(self._finish_after(token, self._step.put_back(delivery)))
+            self._tasks.spawn(self._put_back(token, delivery))
         else:
             await self._tables.reached("subscriptions", delivery.config_version)
-            self._admit(token, delivery)
+            await self._admit(token, delivery)
 
-    def _admit(self, token: Token, delivery: Delivery) -> None:
+    async def _admit(self, token: Token, delivery: Delivery) -> None:
         subscription = self._tables.subscription(delivery.subscription_id)
         job = Job(
             delivery=delivery,
@@ -114,9 +113,9 @@ class DeliverAgent:
             same.tokens.append(token)  # a repeat: finished with the first one, never earlier
             return
         self._live[job.key] = job
-        if not self.lanes.submit(job):
+        if not await self.lanes.admit(job):
             del self._live[job.key]
-            self._tasks.spawn(self._finish_after(token, self._step.park(delivery)))
+            self._tasks.spawn(self._park(job))
 
     async def _run(self, job: Job) -> None:
         try:
@@ -127,7 +126,7 @@ class DeliverAgent:
             if finished:
                 self._acker.done(token)
             elif token.assignment > job.assignment:
-                self._admit(token, job.delivery)  # a repeat joined a job that its own assignment gave up
+                await self._admit(token, job.delivery)  # a repeat joined a job that its own assignment gave up
 
     async def _attempt(self, job: Job) -> bool:
         """Makes the attempt, unless it was made; whether the records are finished with it."""
@@ -170,9 +169,14 @@ class DeliverAgent:
         log.warning("delivery_unreadable", partition=record.partition, offset=record.offset, error=error)
         self._acker.done(token)
 
-    async def _finish_after(self, token: Token, storing: Awaitable[None]) -> None:
-        await storing
+    async def _put_back(self, token: Token, delivery: Delivery) -> None:
+        await self._step.put_back(delivery)
         self._acker.done(token)
+
+    async def _park(self, job: Job) -> None:
+        await self._step.park(job.delivery)
+        for token in job.tokens:
+            self._acker.done(token)
 
     async def drain(self, limit_s: float, *, leaving: bool) -> None:
         """Starts nothing more; what has not started is left unacknowledged for the next owner.

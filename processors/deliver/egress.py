@@ -137,21 +137,24 @@ async def _beginning(response: httpx.Response) -> str:
     return kept.decode(errors="replace").replace("\0", "�")
 
 
+_NAMES: tuple[tuple[type[BaseException], str], ...] = (
+    (AddressRefusedError, "address_refused"),
+    (aiohttp.ConnectionTimeoutError, "connect_timeout"),
+    (aiohttp.ClientConnectorDNSError, "dns"),
+    (aiohttp.ClientSSLError, "tls"),
+    (aiohttp.ClientConnectorError, "connect"),
+    (aiohttp.ServerDisconnectedError, "disconnected"),
+    (aiohttp.ClientOSError, "connection_lost"),
+    (aiohttp.ClientResponseError, "malformed_response"),
+    (aiohttp.ClientPayloadError, "malformed_response"),
+    (aiohttp.InvalidURL, "invalid_url"),
+)
+
+
 def _name(error: Exception) -> str:
     """The failure in a word, for people and statistics."""
-    cause = error.__cause__ or error
-    os_error = getattr(cause, "os_error", None)
-    for kind, name in (
-        (AddressRefusedError, "address_refused"),
-        (aiohttp.ConnectionTimeoutError, "connect_timeout"),
-        (aiohttp.ClientConnectorDNSError, "dns"),
-        (aiohttp.ClientSSLError, "tls"),
-        (aiohttp.ClientConnectorError, "connect"),
-        (aiohttp.ServerDisconnectedError, "disconnected"),
-        (aiohttp.ClientOSError, "connection_lost"),
-        (aiohttp.ClientResponseError, "malformed_response"),
-        (aiohttp.ClientPayloadError, "malformed_response"),
-    ):
-        if isinstance(os_error, kind) or isinstance(cause, kind):
+    chain = [error, error.__cause__, getattr(error.__cause__, "os_error", None)]
+    for kind, name in _NAMES:
+        if any(isinstance(link, kind) for link in chain):
             return name
-    return type(cause).__name__
+    return type(error).__name__

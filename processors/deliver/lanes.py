@@ -1,9 +1,18 @@
-"""A lane for each subscription: one slow endpoint fills its own lane and nobody else's."""
+"""A lane for each subscription: one slow endpoint fills its own lane and nobody else's.
+
+All lanes share one buffer. A lane may hold as many waiting jobs as there are free places (dynamic threshold:
+Choudhury and Hahne, "Dynamic Queue Length Thresholds for Shared-Memory Packet Switches", 1998), so any number of slow
+endpoints together leave room for the others. Beyond that, a lane that drains quickly makes the reader wait for a
+moment; one that does not sends its overflow to be parked.
+"""
 
 import asyncio
+import contextlib
+import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from processors.deliver.job import Job
 from processors.tasks import OnCrash
@@ -15,25 +24,46 @@ class LaneLimits:
 
     Attributes:
         running: requests in flight in this worker; beyond about 500 one core has nothing left to give.
-        waiting_jobs: jobs that wait in one lane before its overflow is parked.
-        waiting_bytes: as above, in bytes.
-        total_jobs: jobs in all lanes before the reader waits: that many are read again after a crash.
-        total_bytes: as above, in bytes; with the fetch buffers it bounds the worker's memory.
+        jobs: that wait or run in all lanes: that many are read again after a crash.
+        bytes: as above; with the fetch buffers it bounds the worker's memory.
+        patience_s: a lane that will have drained by then makes the reader wait; parking would take as long.
     """
 
     running: int = 500
-    waiting_jobs: int = 200
-    waiting_bytes: int = 8_388_608
-    total_jobs: int = 2_000
-    total_bytes: int = 67_108_864
+    jobs: int = 2_000
+    bytes: int = 67_108_864
+    patience_s: float = 5.0
+
+
+_FIRST_DURATION_S = 0.1
+"""What a job is expected to take in a lane that has not finished one yet."""
+
+_RECONSIDER_S = 0.1
+"""How often a waiting reader asks again whether its lane moves: an endpoint that hangs ends no job to say so."""
+
+_KEPT_LANES = 10_000
+"""Idle lanes that are remembered with how slow they were; about 500 bytes each."""
+
+_WEIGHT = 0.2
+"""Of the newest duration in the moving average: about the last ten jobs count."""
 
 
 @dataclass(slots=True, eq=False)
 class _Lane:
-    running: int = 0
+    started_s: dict[asyncio.Task[None], float] = field(default_factory=dict)  # of what runs, oldest first
     waiting: deque[Job] = field(default_factory=deque)
     waiting_bytes: int = 0
+    duration_s: float = _FIRST_DURATION_S
     queued: bool = False  # stands in the round of lanes that can start something
+
+    @property
+    def running(self) -> int:
+        return len(self.started_s)
+
+    def drains_in_s(self, max_in_flight: int, now_s: float) -> float:
+        """How long the last one in the lane will wait, as far as the last jobs and the oldest running one tell."""
+        age_s = now_s - next(iter(self.started_s.values()), now_s)
+        return len(self.waiting) * max(self.duration_s, age_s) / max_in_flight
 
 
 class Lanes:
@@ -43,12 +73,18 @@ class Lanes:
         run: makes one attempt; must not raise for anything that an endpoint does.
         on_crash: told of an error that nobody expected.
         limits: how much may be going on.
+        monotonic_s: the clock.
     """
 
     def __init__(
-        self, run: Callable[[Job], Awaitable[None]], on_crash: OnCrash, limits: LaneLimits | None = None
+        self,
+        run: Callable[[Job], Coroutine[Any, Any, None]],
+        on_crash: OnCrash,
+        limits: LaneLimits | None = None,
+        monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._run = run
+        self._monotonic_s = monotonic_s
         self._on_crash = on_crash
         self._limits = limits or LaneLimits()
         self._lanes: dict[str, _Lane] = {}
@@ -63,28 +99,17 @@ class Lanes:
         """Jobs that wait or run."""
         return self._jobs
 
-    def full(self) -> bool:
-        """Whether the reader has to wait: every lane together holds as much as a worker may."""
-        return self._jobs >= self._limits.total_jobs or self._bytes >= self._limits.total_bytes
-
-    async def room(self) -> None:
-        """Returns when there is room for another job."""
-        while self.full():
-            self._left.clear()
-            await self._left.wait()
-
-    def submit(self, job: Job) -> bool:
-        """Takes a job, or says that its lane is full."""
-        lane = self._lanes.setdefault(job.lane, _Lane())
-        if lane.running >= job.max_in_flight and self._overflows(lane, job):
-            return False
-        lane.waiting.append(job)
-        lane.waiting_bytes += job.size_bytes
-        self._jobs += 1
-        self._bytes += job.size_bytes
-        self._enqueue(lane)
-        self._pump()
-        return True
+    async def admit(self, job: Job) -> bool:
+        """Takes a job as soon as there is a place for it; false when its lane is too slow to wait for one."""
+        while True:
+            lane = self._lanes.setdefault(job.lane, _Lane())
+            if not self._full() and not self._overflows(lane, job):
+                self._enter(lane, job)
+                return True
+            drains_in_s = lane.drains_in_s(job.max_in_flight, self._monotonic_s())
+            if not self._full() and drains_in_s > self._limits.patience_s:
+                return False
+            await self._something_ended()
 
     def clear(self) -> list[Job]:
         """Takes back every job that has not started."""
@@ -96,11 +121,28 @@ class Lanes:
             self._leave(job)
         return dropped
 
+    async def _something_ended(self) -> None:
+        self._left.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_RECONSIDER_S):
+                await self._left.wait()
+
+    def _full(self) -> bool:
+        return self._jobs >= self._limits.jobs or self._bytes >= self._limits.bytes
+
     def _overflows(self, lane: _Lane, job: Job) -> bool:
-        waiting = len(lane.waiting)
-        return waiting >= self._limits.waiting_jobs or (
-            waiting > 0 and lane.waiting_bytes + job.size_bytes > self._limits.waiting_bytes
-        )
+        if lane.running < job.max_in_flight:
+            return False
+        free_jobs, free_bytes = self._limits.jobs - self._jobs, self._limits.bytes - self._bytes
+        return len(lane.waiting) >= free_jobs or lane.waiting_bytes >= free_bytes
+
+    def _enter(self, lane: _Lane, job: Job) -> None:
+        lane.waiting.append(job)
+        lane.waiting_bytes += job.size_bytes
+        self._jobs += 1
+        self._bytes += job.size_bytes
+        self._enqueue(lane)
+        self._pump()
 
     def _enqueue(self, lane: _Lane) -> None:
         if not lane.queued and lane.waiting and lane.running < lane.waiting[0].max_in_flight:
@@ -117,16 +159,17 @@ class Lanes:
 
     def _start(self, lane: _Lane, job: Job) -> None:
         lane.waiting_bytes -= job.size_bytes
-        lane.running += 1
-        task = asyncio.ensure_future(self._run(job))
+        task = asyncio.create_task(self._run(job))
         self.running[task] = job
+        lane.started_s[task] = self._monotonic_s()
         task.add_done_callback(lambda ended: self._ended(lane, ended))
 
-    def _ended(self, lane: _Lane, task: "asyncio.Future[None]") -> None:
-        job = self.running.pop(task)  # type: ignore[call-overload] # ensure_future made a task of a coroutine
-        lane.running -= 1
+    def _ended(self, lane: _Lane, task: "asyncio.Task[None]") -> None:
+        job = self.running.pop(task)
+        took_s = self._monotonic_s() - lane.started_s.pop(task)
+        lane.duration_s += _WEIGHT * (took_s - lane.duration_s)
         self._leave(job)
-        if not lane.running and not lane.waiting:
+        if len(self._lanes) > _KEPT_LANES and not lane.running and not lane.waiting:
             self._lanes.pop(job.lane, None)
         if not task.cancelled() and (error := task.exception()):
             self._on_crash(error)

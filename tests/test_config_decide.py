@@ -1,0 +1,207 @@
+"""What an intake record does to the table: decided from the record and the table alone."""
+
+import base64
+import os
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processors.config.agent import waves
+from processors.config.decide import ConfigRules, Decision
+from processors.config.intake import MAX_CONFIG_BYTES, Intake
+from rules.addresses import AddressPolicy
+from runtime.keyring import Keyring
+from schemas.config import SubscriptionSpec
+from schemas.outcome import OutcomeAction, OutcomeResult
+from schemas.stored import MASK, Record, Spec
+
+KEYRING = Keyring.parse("k1:" + base64.b64encode(os.urandom(32)).decode())
+RULES = ConfigRules(KEYRING, AddressPolicy.of([]))
+GOOD = {"topic_id": "t", "target_url": "https://example.com/hook"}
+
+
+def intake(
+    value: Any, *, key: bytes | None = b"s1", offset: int = 7, kind: str = "subscriptions", **headers: str
+) -> Intake:
+    raw = value if value is None or isinstance(value, bytes) else orjson.dumps(value)
+    return Intake(
+        kind=kind,
+        offset=offset,
+        at_ms=1_800_000_000_000,
+        key=key,
+        value=raw,
+        headers={name.replace("_", "-"): text for name, text in headers.items()},
+    )
+
+
+def decide(record: Intake, current: Record[Spec] | None = None, last_version: int | None = None) -> Decision:
+    known = current.version if current else -1
+    return RULES.decide(record, current, known if last_version is None else last_version)
+
+
+def existing(version: int = 3, generation: int = 2, **fields: Any) -> Record[Spec]:
+    spec = SubscriptionSpec.model_validate({"id": "s1"} | GOOD | fields)
+    return Record(spec=spec, version=version, generation=generation, created_at="then", updated_at="then")
+
+
+def refusal(decision: Decision) -> tuple[str, str]:
+    assert decision.outcome is not None
+    assert decision.outcome.result is OutcomeResult.REFUSED
+    assert not decision.writes
+    return decision.outcome.code, decision.outcome.field
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "field"),
+    [
+        (b"{not json", "malformed", ""),
+        (b"\xff\xfe", "malformed", ""),
+        ([1, 2], "malformed", ""),
+        (GOOD | {"target_url": "http://127.0.0.1/"}, "invalid", "target_url"),
+        (GOOD | {"target_url": "http://2130706433/"}, "invalid", "target_url"),
+        (GOOD | {"target_url": "ftp://example.com/"}, "invalid", "target_url"),
+        (GOOD | {"target_url": "https://user:pass@example.com/"}, "invalid", "target_url"),
+        (GOOD | {"target_url": 5}, "invalid", "target_url"),
+        (GOOD | {"is_active": "yes"}, "invalid", "is_active"),
+        (GOOD | {"filters": "x"}, "invalid", "filters"),
+        (GOOD | {"id": "other"}, "invalid", "id"),
+        (GOOD | {"headers": {"Webhook-Id": "x"}}, "invalid", "headers"),
+        (GOOD | {"headers": {"X": "a\r\nb: c"}}, "invalid", "headers"),
+        (GOOD | {"secret": "whsec_short"}, "invalid", "secret"),
+        (GOOD | {"secret": MASK}, "invalid", "secret"),
+        (GOOD | {"secret": "hlenc:v1:k1:AAAA"}, "invalid", "secret"),
+        (GOOD | {"retry": {"delays_s": [0]}}, "invalid", "retry.delays_s.0"),
+        ({"topic_id": "t"}, "invalid", "target_url"),
+        (b"x" * (MAX_CONFIG_BYTES + 1), "too_large", ""),
+        (b'{"a":' * 50_000, "malformed", ""),
+    ],
+)
+def test_a_bad_record_is_refused_and_names_the_field(value: Any, code: str, field: str) -> None:
+    assert refusal(decide(intake(value))) == (code, field)
+    kept = existing()
+    refused = decide(intake(value), kept).outcome
+    assert refused is not None
+    assert refused.version == kept.version
+
+
+@pytest.mark.parametrize("key", [None, b"\xff", b"", b"a b", b"x" * 65])
+def test_a_key_that_is_no_id_is_refused(key: bytes | None) -> None:
+    assert refusal(decide(intake(GOOD, key=key))) == ("invalid", "key")
+
+
+def test_an_unknown_auth_type_is_refused_and_never_means_accept() -> None:
+    assert refusal(decide(intake({"auth_type": "blake"}, kind="sources"))) == ("invalid", "auth_type")
+
+
+def test_a_source_whose_verification_needs_a_secret_is_refused_without_one() -> None:
+    code, field = refusal(decide(intake({"auth_type": "github"}, kind="sources")))
+    assert code == "invalid"
+    assert field.startswith("secret")
+
+
+def test_no_refusal_shows_a_secret() -> None:
+    decision = decide(intake(GOOD | {"secret": "canary" + "x" * 2_000}))
+    assert refusal(decision)[1] == "secret"
+    assert "canary" not in str(decision)
+
+
+def test_the_first_record_creates_with_its_offset_as_version_and_generation() -> None:
+    decision = decide(intake(GOOD))
+    assert decision.writes
+    assert decision.record is not None
+    assert (decision.record.version, decision.record.generation) == (7, 7)
+    assert decision.outcome is not None
+    assert decision.outcome.action is OutcomeAction.CREATED
+
+
+def test_a_change_keeps_the_generation_and_the_time_of_creation() -> None:
+    decision = decide(intake(GOOD), existing())
+    assert decision.record is not None
+    assert (decision.record.version, decision.record.generation, decision.record.created_at) == (7, 2, "then")
+
+
+def test_a_record_made_again_after_a_delete_is_a_new_generation() -> None:
+    decision = decide(intake(GOOD), None, last_version=5)
+    assert decision.record is not None
+    assert decision.record.generation == 7
+
+
+def test_a_record_read_again_changes_nothing_and_tells_the_same() -> None:
+    first = decide(intake(GOOD))
+    again = decide(intake(GOOD), first.record)
+    assert not again.writes
+    assert again.outcome == first.outcome
+
+
+def test_an_old_record_read_again_after_a_newer_one_says_nothing() -> None:
+    decision = decide(intake(GOOD, offset=2), existing(version=3))
+    assert decision == Decision(None)
+
+
+def test_a_delete_read_again_tells_the_same() -> None:
+    first = decide(intake(None), existing())
+    again = decide(intake(None), None, last_version=7)
+    assert first.writes
+    assert not again.writes
+    assert first.outcome is not None
+    assert again.outcome is not None
+    assert again.outcome.action is first.outcome.action is OutcomeAction.DELETED
+
+
+def test_a_delete_of_nothing_is_applied_and_does_nothing() -> None:
+    decision = decide(intake(None))
+    assert not decision.writes
+    assert decision.outcome is not None
+    assert (decision.outcome.result, decision.outcome.action) == (OutcomeResult.APPLIED, OutcomeAction.NOTHING)
+
+
+def test_a_change_for_another_version_is_refused() -> None:
+    assert refusal(decide(intake(GOOD, hl_if_version="2"), existing(version=3)))[0] == "version_changed"
+    assert refusal(decide(intake(None, hl_if_version="2"), existing(version=3)))[0] == "version_changed"
+    assert refusal(decide(intake(GOOD, hl_if_version="2")))[0] == "version_changed"
+    assert decide(intake(GOOD, hl_if_version="3"), existing(version=3)).writes
+
+
+def test_a_creation_is_refused_when_the_id_is_taken_but_not_when_it_is_read_again() -> None:
+    create = intake(GOOD, hl_if_version="-1")
+    assert refusal(decide(create, existing()))[0] == "exists"
+    assert decide(create).writes
+    assert not decide(create, decide(create).record).writes
+
+
+def test_a_version_that_is_no_number_is_refused() -> None:
+    assert refusal(decide(intake(GOOD, hl_if_version="new"))) == ("invalid", "hl-if-version")
+
+
+def test_a_shown_record_can_be_edited_and_produced_again_with_its_mask() -> None:
+    current = existing(secret="old-secret")
+    shown = {"id": "s1", **GOOD, "secret": MASK, "version": 3, "generation": 2, "created_at": "x", "updated_at": "y"}
+    decision = decide(intake(shown), current)
+    assert decision.record is not None
+    assert isinstance(decision.record.spec, SubscriptionSpec)
+    assert decision.record.spec.secret == "old-secret"
+
+
+def test_a_secret_sealed_for_the_record_is_opened_and_one_sealed_for_another_is_refused() -> None:
+    sealed = KEYRING.seal("the secret", "subscriptions/s1")
+    decision = decide(intake(GOOD | {"secret": sealed}))
+    assert decision.record is not None
+    assert isinstance(decision.record.spec, SubscriptionSpec)
+    assert decision.record.spec.secret == "the secret"
+    assert refusal(decide(intake(GOOD | {"secret": sealed}, key=b"s2"))) == ("invalid", "secret")
+
+
+@given(st.binary(max_size=200) | st.none(), st.binary(max_size=70) | st.none(), st.sampled_from(["sources", "topics"]))
+def test_whatever_is_produced_leads_to_an_outcome(value: bytes | None, key: bytes | None, kind: str) -> None:
+    assert decide(intake(value, key=key, kind=kind)).outcome is not None
+
+
+@given(st.lists(st.sampled_from([b"a", b"b", b"c"])))
+def test_in_a_wave_no_id_comes_twice_and_their_order_is_kept(keys: list[bytes]) -> None:
+    intakes = [intake(GOOD, key=key, offset=offset) for offset, key in enumerate(keys)]
+    cut = waves(intakes)
+    assert [record for wave in cut for record in wave] == intakes
+    assert all(len({record.key for record in wave}) == len(wave) for wave in cut)
