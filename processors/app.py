@@ -131,6 +131,7 @@ class Worker:
             partitions=settings.partitions,
             session_timeout_s=settings.session_timeout_s,
             data_dir=settings.data_dir / "processors",
+            instance_id=settings.instance_id,
         )
         self._ownership = Ownership(self._app, settings.session_timeout_s)
         self._background = Tasks(on_crash)
@@ -155,6 +156,7 @@ class Worker:
                 ladder=self._ladder,
                 appender=appender,
                 session_timeout_s=settings.session_timeout_s,
+                instance_id=settings.instance_id,
                 now_ms=now_ms,
                 on_crash=self._on_crash,
             ),

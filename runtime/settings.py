@@ -32,6 +32,10 @@ class Settings(BaseSettings):
     session_timeout_s: float = Field(default=30.0, ge=6, le=300)
     """Kafka refuses group sessions below 6 s; below 30 s a busy laptop rebalances for nothing."""
 
+    instance_id: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,64}$")
+    """A name of this process that no other one of its kind has, kept over restarts: Kafka then gives a process that
+    was killed its partitions back at once, where it would wait for the end of the session (KIP-345)."""
+
     clickhouse_url: str = ""
     """`http://user:password@host:8123/database`; empty means the embedded engine."""
 

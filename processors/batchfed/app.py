@@ -58,9 +58,19 @@ class BatchApp(faust.App):  # type: ignore[misc] # faust ships no types
         partitions: how many partitions the largest stream has.
         session_timeout_s: how long a worker may be silent before its partitions go to another.
         data_dir: where Faust keeps its files; Hooklog stores nothing there.
+        instance_id: a name of this worker that no other has, kept over restarts, or empty.
     """
 
-    def __init__(self, name: str, *, bootstrap: str, partitions: int, session_timeout_s: float, data_dir: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        bootstrap: str,
+        partitions: int,
+        session_timeout_s: float,
+        data_dir: Path,
+        instance_id: str = "",
+    ) -> None:
         super().__init__(
             name,
             broker=[f"kafka://{address}" for address in bootstrap.split(",")],
@@ -73,6 +83,7 @@ class BatchApp(faust.App):  # type: ignore[misc] # faust ships no types
             web_enabled=False,
             stream_wait_empty=False,  # our own bounded drain instead: upstream's commits cancelled events
             stream_buffer_maxsize=max(64, BATCHES_PER_PARTITION * partitions),
+            consumer_group_instance_id=instance_id or None,
             broker_max_poll_records=MAX_POLL_RECORDS,
             broker_session_timeout=session_timeout_s,
             broker_heartbeat_interval=min(3.0, session_timeout_s / 5),

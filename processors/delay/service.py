@@ -49,6 +49,7 @@ class DelayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
         ladder: which stream comes next.
         appender: stores what is released.
         session_timeout_s: the group's session.
+        instance_id: a name of this worker that no other has, kept over restarts, or empty.
         now_ms: the clock, epoch milliseconds.
         on_crash: told of an error that nobody expected.
     """
@@ -63,6 +64,7 @@ class DelayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
         ladder: Ladder,
         appender: Appender,
         session_timeout_s: float,
+        instance_id: str,
         now_ms: Callable[[], int],
         on_crash: OnCrash,
     ) -> None:
@@ -72,6 +74,7 @@ class DelayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
         self._ladder = ladder
         self._appender = appender
         self._session_ms = round(session_timeout_s * 1_000)
+        self._instance_id = instance_id or None
         self._now_ms = now_ms
         self._held: dict[TopicPartition, HeldPartition] = {}
         self._heap: list[tuple[float, int, HeldPartition, Entry]] = []
@@ -87,6 +90,7 @@ class DelayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap,
             group_id=self._group,
+            group_instance_id=self._instance_id,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=FETCH_BYTES,

@@ -45,4 +45,6 @@ def child_environment(settings: Settings, inherited: Mapping[str, str]) -> dict[
     chosen = {name: getattr(settings, name) for name in settings.model_fields_set}
     chosen["data_dir"] = Path(settings.data_dir).absolute()
     variables = {f"HOOKLOG_{name.upper()}": str(value) for name, value in chosen.items()}
+    # One of each kind runs under a supervisor, so one name that outlives restarts is enough for all.
+    variables.setdefault("HOOKLOG_INSTANCE_ID", "supervised")
     return {**inherited, **variables, "PYTHONUNBUFFERED": "1"}  # lines appear when they are written
