@@ -6,10 +6,12 @@ import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 import uvicorn
 import uvloop
+from aiokafka.errors import KafkaError
 from starlette.applications import Starlette
 
 from processors.agents import Parts, register_agents
@@ -45,9 +47,20 @@ log = structlog.get_logger(__name__)
 BROKER_PATIENCE_S = 3_600.0
 """A worker that starts during an outage waits for its end; after an hour it says that it cannot."""
 
+START_RETRY_S = 1.0
 REVOKE_DRAIN_S = 3.0
 LEAVE_DRAIN_S = 16.0
 """Above the default timeout of a request, so that a stop repeats nothing."""
+
+
+class Client(Protocol):
+    """What has a connection."""
+
+    async def start(self) -> None:
+        """Connects; raises KafkaError when it cannot, and may be called again after `stop`."""
+
+    async def stop(self) -> None:
+        """Disconnects, also after a failed start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +77,25 @@ class Clients:
     async def running(self) -> AsyncIterator[None]:
         """Starts all, stops all in reverse order."""
         async with contextlib.AsyncExitStack() as stack:
-            for client in (self.appender, self.tables, self.egress, self.finished):
-                await client.start()
+            for client in (self.appender, self.tables, self.egress, self.finished, self.delay):
+                await _start(client)
                 stack.push_async_callback(client.stop)
-            await self.delay.start()
-            stack.push_async_callback(self.delay.stop)
             yield
+
+
+async def _start(client: Client) -> None:
+    """Starts a client, again when the broker goes away just then."""
+    async with asyncio.timeout(BROKER_PATIENCE_S):
+        while True:
+            try:
+                await client.start()
+            except KafkaError as error:
+                log.warning("client_start_retry", client=type(client).__name__, error=repr(error))
+                with contextlib.suppress(KafkaError):
+                    await client.stop()
+                await asyncio.sleep(START_RETRY_S)
+            else:
+                return
 
 
 def now_ms() -> int:

@@ -14,9 +14,9 @@ from processors.config.decide import ConfigRules, Decision
 from processors.config.intake import MAX_CONFIG_BYTES, Intake
 from rules.addresses import AddressPolicy
 from runtime.keyring import Keyring
-from schemas.config import SubscriptionSpec
+from schemas.config import Spec, SubscriptionSpec
 from schemas.outcome import OutcomeAction, OutcomeResult
-from schemas.stored import MASK, Record, Spec
+from schemas.stored import MASK, Record
 
 KEYRING = Keyring.parse("k1:" + base64.b64encode(os.urandom(32)).decode())
 RULES = ConfigRules(KEYRING, AddressPolicy.of([]))

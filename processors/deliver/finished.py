@@ -101,6 +101,7 @@ class FinishedAttempts:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=100,  # seeks and offset questions wait behind a fetch
+            fetch_min_bytes=65_536,  # while it watches, an answer ten times a second is soon enough
         )
         await self._consumer.start()
         self._consumer.assign(list(self._topic_partitions.values()))

@@ -1,0 +1,126 @@
+"""The way of a request to an event: find its source, read it, verify it, name it, store it."""
+
+import time
+
+from ingest.directory import Destination, Directory
+from ingest.reception import MAX_CONTENT_TYPE_CHARS, Reception
+from ingest.trace import traceparent_of
+from rules.identify import identify
+from rules.verify import SignedRequest, VerificationError, Verifier, verifier_of, verify
+from runtime.kafka import Appender, NotStoredError, RecordTooLargeError
+from runtime.problem import ProblemError
+from schemas.config import SourceSpec
+from schemas.event import Event, encode_event
+from schemas.ids import new_id
+from schemas.streams import EVENTS
+
+ACK_DEADLINE_S = 10.0
+"""GitHub and Slack give up after 10 s and 3 s; an ack takes 2 ms, or Kafka is away."""
+
+RETRY_AFTER_S = 5
+"""A broker that was killed is back in about that time."""
+
+
+class Acceptor:
+    """Makes events of requests.
+
+    Args:
+        directory: finds topics.
+        appender: stores events.
+        max_body_bytes: for sources that set no lower limit.
+    """
+
+    def __init__(self, directory: Directory, appender: Appender, max_body_bytes: int) -> None:
+        self._directory = directory
+        self._appender = appender
+        self._max_body_bytes = max_body_bytes
+
+    async def accept(self, reception: Reception) -> Event:
+        """The event, stored: Kafka has confirmed it.
+
+        Raises:
+            ProblemError: it is no event; the request may be repeated when the status is 503.
+            SenderGoneError: the sender hung up.
+        """
+        destination = await self._directory.find(reception.topic_id)
+        source = destination.source.spec
+        reception.at_source(source, _verifier(source).credential_headers(source.auth_config))
+        _require_readable(reception)
+        body = await reception.body.read(min(self._max_body_bytes, source.max_body_bytes or self._max_body_bytes))
+        destination = await self._verified(reception, destination, body)
+        event, key = _event(reception, destination, body)
+        await self._store(event, key)
+        return event
+
+    async def _verified(self, reception: Reception, destination: Destination, body: bytes) -> Destination:
+        try:
+            _verify(destination.source.spec, reception, body)
+        except VerificationError:
+            # The secret may have been changed a moment ago: refuse only by the newest.
+            destination = await self._directory.find_again(reception.topic_id)
+            try:
+                _verify(destination.source.spec, reception, body)
+            except VerificationError as error:
+                raise ProblemError(403, error.code, error.detail) from error
+        return destination
+
+    async def _store(self, event: Event, key: str) -> None:
+        try:
+            await self._appender.append(
+                EVENTS, event.body, key=key.encode(), headers=encode_event(event), timeout_s=ACK_DEADLINE_S
+            )
+        except RecordTooLargeError as error:
+            raise ProblemError(413, detail="the body and its headers are too large for one record") from error
+        except NotStoredError as error:
+            # Not a 202, although it may be stored: the sender's next try has the same dedup id.
+            raise ProblemError(
+                503,
+                "not_stored",
+                "Kafka has not confirmed the event; send it again",
+                headers={"Retry-After": str(RETRY_AFTER_S)},
+            ) from error
+
+
+def _verifier(source: SourceSpec) -> Verifier:
+    verifier = verifier_of(source.auth_type)
+    if verifier is None:  # a newer release knows it; this one must not let anybody in
+        raise ProblemError(403, "auth_type_unknown", "the source names a verification that does not exist here")
+    return verifier
+
+
+def _verify(source: SourceSpec, reception: Reception, body: bytes) -> None:
+    request = SignedRequest(reception.headers, body, source.all_secrets, source.auth_config, time.time())
+    verify(source.auth_type, request)
+
+
+def _require_readable(reception: Reception) -> None:
+    encoding = reception.headers.text("content-encoding").lower()
+    if encoding not in {"", "identity"}:
+        raise ProblemError(415, "content_encoding", f"Content-Encoding {encoding[:64]} is not taken: send it plain")
+    if len(reception.content_type) > MAX_CONTENT_TYPE_CHARS:
+        raise ProblemError(415, detail=f"Content-Type has more than {MAX_CONTENT_TYPE_CHARS} characters")
+
+
+def _event(reception: Reception, destination: Destination, body: bytes) -> tuple[Event, str]:
+    verifier = _verifier(destination.source.spec)
+    identity = identify(
+        destination.topic,
+        reception.headers,
+        body,
+        event_type=verifier.event_type,
+        dedup_id=verifier.dedup_id,
+    )
+    event = Event(
+        event_id=new_id(),
+        topic_id=destination.topic.id,
+        source_id=destination.source.spec.id,
+        event_type=identity.event_type,
+        received_ms=time.time_ns() // 1_000_000,
+        body=body,
+        content_type=reception.content_type,
+        source_ip=reception.source_ip,
+        dedup_id=identity.dedup_id,
+        traceparent=traceparent_of(reception.headers),
+        request_headers=reception.kept_headers(),
+    )
+    return event, identity.partition_key(event.event_id)

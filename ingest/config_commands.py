@@ -1,0 +1,114 @@
+"""Puts a change into the intake stream and waits for what the config agent makes of it."""
+
+import asyncio
+from typing import Any
+
+import orjson
+
+from runtime.kafka import Appender, NotStoredError, RecordTooLargeError
+from runtime.keyring import Keyring
+from runtime.outcomes import OutcomeReader
+from runtime.problem import ProblemError
+from runtime.tables import ConfigTables
+from schemas.config import Spec
+from schemas.outcome import Outcome, OutcomeAction, OutcomeResult
+from schemas.stored import map_secrets
+from schemas.streams import INTAKE
+
+MUST_NOT_EXIST = -1
+"""In `hl-if-version`: the id must be free."""
+
+CHANGE_DEADLINE_S = 10.0
+"""A change takes about 20 ms; callers, proxies included, wait for at least this long."""
+
+READ_DEADLINE_S = 3.0
+
+ACTOR = b"admin"
+_RETRY_LATER = {"Retry-After": "5"}
+_STATUS_OF = {"exists": 409, "version_changed": 412, "not_found": 404, "too_large": 413}
+
+
+class ConfigCommands:
+    """Changes sources, topics and subscriptions, and answers with what became of it.
+
+    Args:
+        appender: writes to the intake streams.
+        outcomes: reads what the config agent answers.
+        tables: hold the result.
+        keyring: seals secrets before they leave this process.
+    """
+
+    def __init__(self, appender: Appender, outcomes: OutcomeReader, tables: ConfigTables, keyring: Keyring) -> None:
+        self._appender = appender
+        self._outcomes = outcomes
+        self._tables = tables
+        self._keyring = keyring
+
+    async def catch_up(self) -> None:
+        """Returns when the tables hold everything that was written before the call.
+
+        Raises:
+            ProblemError: 503, they cannot tell.
+        """
+        try:
+            async with asyncio.timeout(READ_DEADLINE_S):
+                await self._tables.catch_up()
+        except TimeoutError:
+            detail = "the configuration cannot be read from Kafka now"
+            raise ProblemError(503, detail=detail, headers=_RETRY_LATER) from None
+
+    async def put(self, spec: Spec, if_version: int | None) -> Outcome:
+        """Makes a record what the spec says.
+
+        Args:
+            spec: the record, secrets in the clear.
+            if_version: the version that must be there, `MUST_NOT_EXIST`, or `None` when any will do.
+
+        Raises:
+            ProblemError: it was refused, or nobody can tell yet.
+        """
+        context = f"{spec.kind}/{spec.id}"
+        document = map_secrets(
+            spec.model_dump(mode="json", exclude_none=True), lambda text: self._keyring.seal(text, context)
+        )
+        return await self._change(spec.kind, spec.id, orjson.dumps(document), if_version)
+
+    async def delete(self, kind: str, record_id: str, if_version: int | None) -> None:
+        """Deletes a record.
+
+        Raises:
+            ProblemError: there is none, it was refused, or nobody can tell yet.
+        """
+        outcome = await self._change(kind, record_id, None, if_version)
+        if outcome.action is OutcomeAction.NOTHING:
+            raise ProblemError(404)
+
+    async def _change(self, kind: str, record_id: str, value: bytes | None, if_version: int | None) -> Outcome:
+        try:
+            async with asyncio.timeout(CHANGE_DEADLINE_S):
+                outcome = await self._outcome(kind, record_id, value, if_version)
+                await self._tables.catch_up()
+        except (TimeoutError, NotStoredError) as error:
+            detail = "not confirmed in time; it may still take effect, so look before you repeat it"
+            raise ProblemError(503, "not_confirmed", detail, headers=_RETRY_LATER) from error
+        except RecordTooLargeError as error:
+            raise ProblemError(413, detail="too large for the intake stream") from error
+        if outcome.result is OutcomeResult.REFUSED:
+            raise _refusal(outcome)
+        return outcome
+
+    async def _outcome(self, kind: str, record_id: str, value: bytes | None, if_version: int | None) -> Outcome:
+        headers = [("hl-actor", ACTOR)]
+        if if_version is not None:
+            headers.append(("hl-if-version", str(if_version).encode()))
+        stored = await self._appender.append(
+            INTAKE[kind], value, key=record_id.encode(), headers=headers, timeout_s=CHANGE_DEADLINE_S
+        )
+        return await self._outcomes.outcome(kind, stored.offset)
+
+
+def _refusal(outcome: Outcome) -> ProblemError:
+    members: dict[str, Any] = {}
+    if outcome.field:
+        members["errors"] = [{"field": outcome.field, "message": outcome.reason}]
+    return ProblemError(_STATUS_OF.get(outcome.code, 422), outcome.code, outcome.reason, **members)

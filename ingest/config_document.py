@@ -1,0 +1,141 @@
+"""What a person sends about a source, topic or subscription: read, completed, and checked field by field."""
+
+import base64
+import os
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from rules.sign import UnusableSecretError, signing_key
+from rules.verify import AuthConfigError, check_config
+from runtime.problem import ProblemError, field_errors
+from schemas.config import SPECS, SourceSpec, Spec, SubscriptionSpec, TopicSpec
+from schemas.stored import MASK, STAMPS, Record
+
+MAX_DOCUMENT_BYTES = 229_376
+"""The config agent takes 256 KiB; the rest is room for sealed secrets."""
+
+_SECRET_BYTES = 24
+"""Standard Webhooks: between 24 and 64 random bytes."""
+
+_SECRET_FIELDS = ("secret", "secrets")
+
+Document = dict[str, Any]
+FieldErrors = list[dict[str, str]]
+
+
+def parse_document(body: bytes) -> Document:
+    """The JSON object in a request's body, without the config agent's stamps: what was read can be sent back.
+
+    Raises:
+        ProblemError: 400, it is none.
+    """
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise ProblemError(400, detail=f"the body is not JSON: {error}"[:300]) from error
+    if not isinstance(document, dict):
+        raise ProblemError(400, detail="the body is not a JSON object")
+    return {name: value for name, value in document.items() if name not in STAMPS}
+
+
+def with_id(document: Document, record_id: str) -> Document:
+    """The document with the id of its URL.
+
+    Raises:
+        ProblemError: 422, it names another one.
+    """
+    if document.get("id", record_id) != record_id:
+        raise _invalid([{"field": "id", "message": "is not the id in the URL"}])
+    return document | {"id": record_id}
+
+
+def with_kept_secrets(kind: str, document: Document, current: Record[Spec] | None) -> Document:
+    """The document with the secrets that it leaves as they are.
+
+    Masks stand for the secret in the same place. A document that does not speak of secrets keeps all of them,
+    unless the source is verified in another way now; one that does speak of them says all that are to be there.
+    """
+    if current is None or kind == TopicSpec.kind:
+        return document
+    known = current.spec.model_dump(include=set(_SECRET_FIELDS), exclude_none=True)
+    if not any(name in document for name in _SECRET_FIELDS):
+        same_use = document.get("auth_type") == getattr(current.spec, "auth_type", None)
+        return document | known if same_use else document
+    return document | {name: _unmasked(document[name], known.get(name)) for name in _SECRET_FIELDS if name in document}
+
+
+def with_generated_secret(kind: str, document: Document) -> Document:
+    """A new subscription's document with a secret to sign with, unless it has one or wants none."""
+    unsigned = kind != SubscriptionSpec.kind or document.get("signing") == "none"
+    if unsigned or document.get("secret") is not None or document.get("secrets"):
+        return document
+    return document | {"secret": f"whsec_{base64.b64encode(os.urandom(_SECRET_BYTES)).decode()}"}
+
+
+def check_document(kind: str, document: Document) -> Spec:
+    """The record that a document describes.
+
+    Raises:
+        ProblemError: 422, with every bad field.
+    """
+    errors: FieldErrors = []
+    spec: Spec | None = None
+    try:
+        spec = SPECS[kind].model_validate(document)
+    except ValidationError as error:
+        errors += field_errors(error.errors(include_input=False, include_url=False))
+    bad = {error["field"].partition(".")[0] for error in errors}
+    errors += _mask_errors(document)
+    if kind == SourceSpec.kind and not bad & {"auth_type", "auth_config", *_SECRET_FIELDS}:
+        errors += _auth_errors(document)
+    if kind == SubscriptionSpec.kind and not bad & {*_SECRET_FIELDS}:
+        errors += _signing_errors(document)
+    if errors or spec is None:
+        raise _invalid(errors)
+    return spec
+
+
+def _unmasked(given: Any, known: Any) -> Any:
+    if given == MASK and isinstance(known, str):
+        return known
+    if isinstance(given, list) and isinstance(known, list):
+        return [known[index] if item == MASK and index < len(known) else item for index, item in enumerate(given)]
+    return given
+
+
+def _secrets(document: Document) -> list[tuple[str, str]]:
+    found = [("secret", document.get("secret"))]
+    found += [(f"secrets.{index}", item) for index, item in enumerate(document.get("secrets") or [])]
+    return [(field, text) for field, text in found if isinstance(text, str)]
+
+
+def _mask_errors(document: Document) -> FieldErrors:
+    message = "is a mask, and there is no secret that it could stand for"
+    given = document if isinstance(document.get("secrets", []), list) else document | {"secrets": []}
+    return [{"field": field, "message": message} for field, text in _secrets(given) if text == MASK]
+
+
+def _auth_errors(document: Document) -> FieldErrors:
+    secrets = [text for _, text in _secrets(document)]
+    try:
+        check_config(document["auth_type"], document.get("auth_config", {}), secrets)
+    except AuthConfigError as error:
+        return [{"field": field, "message": message} for field, message in error.errors]
+    return []
+
+
+def _signing_errors(document: Document) -> FieldErrors:
+    errors = []
+    for field, text in _secrets(document):
+        try:
+            signing_key(text)
+        except UnusableSecretError as error:
+            errors.append({"field": field, "message": str(error)})
+    return errors
+
+
+def _invalid(errors: FieldErrors) -> ProblemError:
+    fields = ", ".join(dict.fromkeys(error["field"] or "the document" for error in errors))
+    return ProblemError(422, "invalid", f"wrong: {fields}"[:500], errors=errors)

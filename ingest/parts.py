@@ -1,0 +1,83 @@
+"""Everything that ingest works with, built in one place and started and stopped in order."""
+
+import asyncio
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from ingest.accept import Acceptor
+from ingest.body import BodyBudget
+from ingest.config_commands import ConfigCommands
+from ingest.directory import Directory
+from ingest.metrics import IngestMetrics
+from ingest.refresh import Refresher
+from ingest.rejections import RejectionLog
+from runtime.health import Check
+from runtime.kafka import Appender, wait_for_broker
+from runtime.keyring import Keyring
+from runtime.outcomes import OutcomeReader
+from runtime.settings import Settings
+from runtime.tables import ConfigTables
+from schemas.streams import StreamNames
+
+log = structlog.get_logger(__name__)
+
+
+class Parts:
+    """The parts of one ingest process.
+
+    Args:
+        settings: of the process.
+        keyring: seals and opens secrets.
+    """
+
+    def __init__(self, settings: Settings, keyring: Keyring) -> None:
+        names = StreamNames(settings.kafka_prefix)
+        self._bootstrap = settings.bootstrap
+        self.registry = CollectorRegistry()
+        self.metrics = IngestMetrics(self.registry)
+        self.budget = BodyBudget()
+        # Senders wait for the ack, so nothing lingers: batches form by themselves under load.
+        self.appender = Appender(settings.bootstrap, names, linger_ms=0)
+        self.tables = ConfigTables(settings.bootstrap, names, keyring)
+        self.outcomes = OutcomeReader(settings.bootstrap, names)
+        self.rejections = RejectionLog(self.appender, self.metrics)
+        self.acceptor = Acceptor(Directory(self.tables, Refresher(self.tables)), self.appender, settings.max_body_bytes)
+        self.commands = ConfigCommands(self.appender, self.outcomes, self.tables, keyring)
+        self._connected = False
+
+    def checks(self) -> dict[str, Check]:
+        """What must hold before ingest can do its job."""
+        return {
+            "producer": lambda: self._connected,
+            "tables": lambda: self.tables.current,
+            "outcomes": lambda: self.outcomes.current,
+        }
+
+    async def start(self) -> None:
+        """Connects as soon as there is a broker, however long that takes."""
+        await self._wait_for_broker()
+        await self.appender.start()
+        self.rejections.start()
+        await self.outcomes.start()
+        self._connected = True
+        await self.tables.start()
+        log.info("ingest_ready", bootstrap=self._bootstrap)
+
+    async def stop(self) -> None:
+        """Stops what was started, the readers before the writer."""
+        self._connected = False
+        await self.tables.stop()
+        await self.outcomes.stop()
+        await self.rejections.stop()
+        await self.appender.stop()
+
+    async def _wait_for_broker(self) -> None:
+        while True:
+            try:
+                await wait_for_broker(self._bootstrap)
+            except TimeoutError:
+                log.warning("kafka_unreachable", bootstrap=self._bootstrap)
+                await asyncio.sleep(0)
+            else:
+                return

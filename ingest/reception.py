@@ -1,0 +1,66 @@
+"""One request on its way to becoming an event."""
+
+import time
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from starlette.types import Receive, Scope
+
+from ingest.body import BodyBudget, BodyReader
+from ingest.redact import kept_headers
+from rules.request_headers import RequestHeaders
+from schemas.config import SourceSpec
+
+MAX_CONTENT_TYPE_CHARS = 256
+"""A media type with its parameters; RFC 6838 allows 127 characters for each half of the type alone."""
+
+
+@dataclass(slots=True)
+class Reception:
+    """What is known of a request so far.
+
+    Attributes:
+        topic_id: as the URL says.
+        source_ip: the peer's address; headers can be forged.
+        started_s: `time.perf_counter` when its headers were there.
+        source_id: whose rules apply; empty until the topic is found.
+        credentials: lower-cased names of the headers that its provider says hold credentials.
+    """
+
+    topic_id: str
+    headers: RequestHeaders
+    source_ip: str
+    body: BodyReader
+    started_s: float = field(default_factory=time.perf_counter)
+    source_id: str = ""
+    credentials: AbstractSet[str] = frozenset()
+
+    @classmethod
+    def of(cls, scope: Scope, receive: Receive, budget: BodyBudget) -> "Reception":
+        """The request of an ASGI scope whose route has a `topic_id`."""
+        headers = RequestHeaders(scope["headers"])
+        client = scope.get("client")
+        return cls(
+            topic_id=scope["path_params"]["topic_id"],
+            headers=headers,
+            source_ip=client[0] if client else "",
+            body=BodyReader(receive, headers, budget),
+        )
+
+    def at_source(self, source: SourceSpec, credentials: AbstractSet[str]) -> None:
+        """Notes whose rules apply."""
+        self.source_id = source.id
+        self.credentials = credentials
+
+    @property
+    def content_type(self) -> str:
+        """The `Content-Type`, as sent."""
+        return self.headers.text("content-type")
+
+    def kept_headers(self) -> tuple[tuple[str, str], ...]:
+        """The headers that may be stored."""
+        return kept_headers(self.headers, self.credentials)
+
+    def elapsed_s(self) -> float:
+        """Seconds since its headers were there."""
+        return time.perf_counter() - self.started_s

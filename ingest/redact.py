@@ -1,0 +1,46 @@
+"""The request headers that are kept: without credentials, and bounded."""
+
+import re
+from collections.abc import Set as AbstractSet
+from functools import lru_cache
+
+from rules.request_headers import RequestHeaders, as_text
+
+REDACTED = "[redacted]"
+
+MAX_HEADERS = 64
+"""Proxies and providers together send about thirty."""
+
+MAX_VALUE_CHARS = 1_024
+"""The longest that providers send is a signature of some hundred characters."""
+
+MAX_TOTAL_CHARS = 16_384
+"""Even as JSON escapes, six bytes a character, it fits beside the largest body in a record of 2 MiB."""
+
+_CREDENTIAL = re.compile(rb"auth|cookie|token|secret|key|signature|passw|credential")
+_NO_CREDENTIAL = frozenset({b"idempotency-key", b":authority"})
+
+
+def kept_headers(headers: RequestHeaders, credentials: AbstractSet[str]) -> tuple[tuple[str, str], ...]:
+    """Name and value pairs in the order they came; what is over a bound is cut off from the end.
+
+    Args:
+        headers: of the request.
+        credentials: lower-cased names that the provider says hold credentials.
+    """
+    kept: list[tuple[str, str]] = []
+    room_chars = MAX_TOTAL_CHARS
+    for raw_name, raw_value in headers.pairs[:MAX_HEADERS]:
+        name = as_text(raw_name)[:MAX_VALUE_CHARS]
+        hidden = name in credentials or _looks_like_a_credential(raw_name)
+        value = REDACTED if hidden else as_text(raw_value)[:MAX_VALUE_CHARS]
+        room_chars -= len(name) + len(value)
+        if room_chars < 0:
+            break
+        kept.append((name, value))
+    return tuple(kept)
+
+
+@lru_cache(maxsize=4_096)  # names repeat with every request; a sender that invents new ones pushes old ones out
+def _looks_like_a_credential(name: bytes) -> bool:
+    return name not in _NO_CREDENTIAL and _CREDENTIAL.search(name) is not None

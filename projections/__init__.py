@@ -1,0 +1,1 @@
+"""The read side: everything that happened, as tables, and the questions to them."""

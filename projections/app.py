@@ -1,0 +1,183 @@
+"""The projections service: builds every part, runs them, and stops them in order."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import structlog
+import uvicorn
+from prometheus_client import CollectorRegistry
+
+from projections.migrate import MigrationChangedError, migrate
+from projections.query.api import build_api
+from projections.query.readers import Readers
+from projections.writer.metrics import WriterMetrics
+from projections.writer.records import Records, Revoked
+from projections.writer.rows import PROJECTIONS
+from projections.writer.writer import Writer
+from runtime.admin import AdminKey
+from runtime.clickhouse import CLICKHOUSE_ERRORS, ClickHouse, Client, EngineInUseError, clickhouse_of
+from runtime.health import Health
+from runtime.hosts import AllowedHosts
+from runtime.kafka import wait_for_broker
+from runtime.secrets_files import load_admin_key
+from runtime.settings import Settings
+from runtime.telemetry import configure_logging
+
+log = structlog.get_logger(__name__)
+
+USERS_CONFIG = Path(__file__).with_name("embedded_users.xml")
+
+LOG_READERS = 2
+"""A timeline takes 10 ms: two threads answer more than the machine has cores for."""
+
+SQL_READERS = 2
+"""Queries of people and scripts; a third one waits."""
+
+RETRY_S = 1.0
+CLOSE_S = 3
+"""What a stop waits for answers on their way."""
+
+
+def run(settings: Settings) -> None:
+    """Runs the service until SIGTERM or SIGINT.
+
+    Raises:
+        SystemExit: with the reason, when it cannot run here: the port is taken, another process owns the embedded
+            engine's directory, or the tables were made by other migrations.
+        SetSecretError: there is no admin key.
+    """
+    configure_logging(settings.log_level)
+    try:
+        asyncio.run(_Service(settings).run())
+    except (EngineInUseError, MigrationChangedError, OSError) as error:
+        raise SystemExit(f"hooklog projections: {error}") from error
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leaves the signals to the service, which has more to stop than a server."""
+        yield
+
+
+class _Service:
+    """The parts, and their order.
+
+    Args:
+        settings: of this process.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._clickhouse: ClickHouse = clickhouse_of(settings, USERS_CONFIG)
+        self._registry = CollectorRegistry()
+        self._logs = Readers(self._clickhouse, LOG_READERS)
+        self._sql = Readers(self._clickhouse, SQL_READERS)
+        self._writer: Writer | None = None
+        self._tables_ready = False
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        with socket.create_server((self._settings.host, self._settings.query_port), backlog=1024) as listener:
+            server = self._server()
+            serving = asyncio.create_task(server.serve(sockets=[listener]))
+            writing = asyncio.create_task(self._write())
+            stopping = asyncio.create_task(self._stopping.wait())
+            await asyncio.wait({serving, writing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            self._stop()
+            server.should_exit = True
+            await serving
+            await writing
+
+    def _stop(self) -> None:
+        self._stopping.set()
+        if self._writer is not None:
+            self._writer.stop()
+
+    def _server(self) -> _Server:
+        admin = AdminKey(load_admin_key(self._settings))
+        api = build_api(admin, self._health(), self._logs, self._sql)
+        app = AllowedHosts(api, self._settings.allowed_host_names)
+        return _Server(
+            uvicorn.Config(
+                app,
+                ws="none",
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=CLOSE_S,
+            )
+        )
+
+    def _health(self) -> Health:
+        checks = {
+            "tables": lambda: self._tables_ready,
+            "kafka": lambda: self._writer is not None and self._writer.reading_works,
+            "clickhouse": lambda: self._writer is not None and self._writer.storing_works,
+        }
+        return Health("projections", checks, self._registry)
+
+    async def _write(self) -> None:
+        """Migrates, then writes until the service stops."""
+        client = await self._until_migrated()
+        if client is None:
+            return
+        self._tables_ready = True
+        self._logs.start()
+        self._sql.start()
+        try:
+            if await self._until_broker():
+                self._writer = Writer(client, self._open_records, WriterMetrics(self._registry))
+                await self._writer.run()
+        finally:
+            await asyncio.to_thread(self._close, client)
+
+    def _open_records(self, on_revoked: Revoked) -> Records:
+        streams = [projection.stream for projection in PROJECTIONS]
+        # The embedded engine's lock makes sure that there is one such member.
+        instance = None if self._settings.clickhouse_url else "embedded"
+        return Records(self._settings, streams, on_revoked, instance)
+
+    async def _until_migrated(self) -> Client | None:
+        while not self._stopping.is_set():
+            try:
+                return await asyncio.to_thread(self._migrated)
+            except CLICKHOUSE_ERRORS as error:
+                log.warning("clickhouse_away", error=str(error)[:500])
+                await self._pause()
+        return None
+
+    def _migrated(self) -> Client:
+        self._clickhouse.create_database()
+        client = self._clickhouse.open_writer()
+        migrate(client)
+        return client
+
+    async def _until_broker(self) -> bool:
+        while not self._stopping.is_set():
+            try:
+                await wait_for_broker(self._settings.bootstrap, timeout_s=RETRY_S)
+            except TimeoutError:
+                log.warning("kafka_away", bootstrap=self._settings.bootstrap)
+            else:
+                return True
+        return False
+
+    async def _pause(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), RETRY_S)
+
+    def _close(self, client: Client) -> None:
+        # The embedded engine must be closed before the process ends, and ends with its last client.
+        self._logs.close()
+        self._sql.close()
+        client.close()

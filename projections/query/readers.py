@@ -1,0 +1,70 @@
+"""Reading clients: a few threads, each query with a client of its own."""
+
+import asyncio
+import queue
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from runtime.clickhouse import ClickHouse, Client
+from runtime.problem import ProblemError
+
+T = TypeVar("T")
+
+SETTINGS = {
+    "max_execution_time": 20,  # seconds; an analyst's longest patience, and a thread is held for as long
+    "max_memory_usage": 1_000_000_000,  # beside the writer on a laptop
+    "max_result_rows": 100_000,  # an answer is held in memory whole
+    "max_result_bytes": 100_000_000,  # as above
+    "max_threads": 2,  # the writer needs a core as well
+    "output_format_json_validate_utf8": 1,  # a payload that is no UTF-8 must not make an answer that is no JSON
+    "output_format_json_quote_64bit_integers": 0,  # counts are numbers
+    "output_format_json_escape_forward_slashes": 0,  # URLs can be read
+}
+"""ClickHouse's own settings for every query of a connection."""
+
+
+class Readers:
+    """Runs queries in threads.
+
+    Args:
+        clickhouse: where the clients come from; each is opened when it is needed first.
+        size: how many queries run at a time; others wait.
+    """
+
+    def __init__(self, clickhouse: ClickHouse, size: int) -> None:
+        self._clickhouse = clickhouse
+        self._idle: queue.SimpleQueue[Client] = queue.SimpleQueue()
+        self._threads = ThreadPoolExecutor(size, thread_name_prefix="query")
+        self._started = False
+
+    def start(self) -> None:
+        """From now on there are tables to read."""
+        self._started = True
+
+    async def run(self, ask: Callable[[Client], T]) -> T:
+        """What `ask` gives for a client of its own.
+
+        Raises:
+            ProblemError: 503, it has not started.
+            ClickHouseError: ClickHouse refuses or does not answer.
+        """
+        if not self._started:
+            raise ProblemError(503, detail="the tables are being made ready", headers={"Retry-After": "1"})
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, ask)
+
+    def _run(self, ask: Callable[[Client], T]) -> T:
+        try:
+            client = self._idle.get_nowait()
+        except queue.Empty:
+            client = self._clickhouse.open_reader(SETTINGS)
+        try:
+            return ask(client)
+        finally:
+            self._idle.put(client)
+
+    def close(self) -> None:
+        """Waits for what runs, and closes every client."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        while not self._idle.empty():
+            self._idle.get_nowait().close()

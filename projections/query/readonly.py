@@ -1,0 +1,120 @@
+"""Lets through only SQL that reads Hooklog's own tables.
+
+Grants and `readonly=1` refuse most of what does harm, but not all: the function `file()`, `INTO OUTFILE`, chDB's
+`Python()` and the `SETTINGS` of a subquery pass both, and a server's user may be granted more than it should. So
+ClickHouse itself parses a query, what runs is the canonical text that comes out, and what that text may name is
+listed here. The canonical text has no comments and one way of quoting, so that this module and the engine cannot
+read it differently.
+"""
+
+import re
+
+from runtime.clickhouse import Client
+
+MAX_QUERY_CHARS = 65_536
+"""Far beyond what a person writes; the parser's work grows with it."""
+
+SYSTEM_TABLES = frozenset(
+    {
+        "columns",
+        "data_type_families",
+        "databases",
+        "events",
+        "formats",
+        "functions",
+        "merges",
+        "metrics",
+        "numbers",
+        "one",
+        "parts",
+        "settings",
+        "tables",
+    }
+)
+TABLE_FUNCTIONS = frozenset({"numbers", "numbers_mt", "zeros", "generateseries", "generate_series", "values", "null"})
+"""Table functions that touch nothing but memory; all others read files, networks or other tables."""
+
+_READS = re.compile(
+    r"(?:EXPLAIN(?: (?:AST|SYNTAX|PLAN|PIPELINE|ESTIMATE|QUERY TREE))?(?: \w+ = \w+,?)* )?(?:SELECT|WITH) "
+    r"|SHOW TABLES\b|SHOW CREATE (?:TABLE|VIEW) \w+$|DESCRIBE TABLE "
+)
+_KEYWORDS = frozenset(
+    {
+        "INFILE",
+        "OUTFILE",
+        "PARALLEL",  # a second statement
+        "SETTINGS",  # those of a subquery lift the limits of a read-only connection
+        "APPLY",  # what it applies is not in the tree
+    }
+)
+_FUNCTIONS = re.compile(
+    # of files and of the host, also where they are named without being called, as in arrayMap(file, …)
+    r"(?i:file|python|arrowstream|executable|catboostevaluate|showcertificate|filesystem\w*|sleep\w*|get(?:macro|os|server"
+    r"|client)\w*)"
+    r"|(?:ai|AI)[A-Z]\w*"  # of language models, which are asked over the network
+)
+_TOKEN = re.compile(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|\"(?:[^\"\\]|\\.)*\"|\w+|[^\w\s]", re.DOTALL)
+_NODE = re.compile(r" *(TableIdentifier|TableExpression|Function) ?(.*)")
+
+
+class NotReadOnlyError(Exception):
+    """The query does more than read Hooklog's tables; the message says what."""
+
+
+def readable_query(client: Client, query: str) -> str:
+    """The canonical text of a query that may run.
+
+    Args:
+        client: a reading client; nothing of the query runs on it, it is only parsed.
+        query: as written.
+
+    Raises:
+        NotReadOnlyError: it does more than read.
+        ClickHouseError: it is no SQL, or more than one statement.
+    """
+    if len(query) > MAX_QUERY_CHARS:
+        raise NotReadOnlyError(f"the query is longer than {MAX_QUERY_CHARS} characters")
+    text = _canonical(client, query)
+    if not _READS.match(text):
+        raise NotReadOnlyError("only SELECT, WITH, SHOW, DESCRIBE and EXPLAIN of a SELECT can run here")
+    _check_words(text)
+    _check_tree(_tree(client, text), client.database)
+    return text
+
+
+def _canonical(client: Client, query: str) -> str:
+    parsed = client.raw_query("SELECT formatQuerySingleLine({q:String})", parameters={"q": query}, fmt="TSVRaw")
+    return bytes(parsed).decode().strip()
+
+
+def _check_words(text: str) -> None:
+    words = [token for token in _TOKEN.findall(text) if not token.startswith("'")]
+    for word in words:
+        if word[0] in '`"' and "\\" in word:
+            raise NotReadOnlyError(f"{word} has an escape, which no name of ours has")
+        if word in _KEYWORDS or _FUNCTIONS.fullmatch(word.strip('`"')):
+            raise NotReadOnlyError(f"{word} cannot be used here")
+    if "FORMAT" in words[-2:]:
+        raise NotReadOnlyError("say the format beside the query, not in it")
+
+
+def _tree(client: Client, text: str) -> list[str]:
+    return bytes(client.raw_query(f"EXPLAIN AST {text}", fmt="TSVRaw")).decode().splitlines()
+
+
+def _check_tree(lines: list[str], database: str) -> None:
+    in_table = False
+    for line in lines:
+        kind, rest = match.groups() if (match := _NODE.match(line)) else ("", "")
+        name = rest.partition(" (")[0]
+        if kind == "Function" and in_table and name.lower() not in TABLE_FUNCTIONS:
+            raise NotReadOnlyError(f"the table function {name} cannot be used here")
+        if kind == "TableIdentifier":
+            _check_table(name, database)
+        in_table = kind == "TableExpression"
+
+
+def _check_table(name: str, database: str) -> None:
+    owner, dot, table = name.partition(".")
+    if dot and owner != database and not (owner == "system" and table in SYSTEM_TABLES):
+        raise NotReadOnlyError(f"the table {name} cannot be read here")

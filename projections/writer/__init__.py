@@ -1,0 +1,1 @@
+"""From Kafka into ClickHouse: read, make rows, insert, then commit."""

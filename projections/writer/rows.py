@@ -1,0 +1,253 @@
+"""Records into rows: pure functions, one for each stream."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from projections.writer.cells import header_map, moment, moment_or_none, raw_text
+from projections.writer.states import delivery_version, requests_made
+from schemas.attempt import Attempt, AttemptKind, AttemptStatus, decode_attempt
+from schemas.delivery import decode_delivery
+from schemas.dispatch import decode_dispatch
+from schemas.event import decode_event
+from schemas.headers import Headers
+from schemas.outcome import decode_outcome
+from schemas.rejection import decode_rejection
+from schemas.streams import ATTEMPTS, DELIVERIES, DISPATCHES, EVENTS, OUTCOMES, REJECTIONS, Stream
+
+
+class StoredRecord(Protocol):
+    """What rows are made of; `aiokafka.ConsumerRecord` is one."""
+
+    @property
+    def partition(self) -> int:
+        """Its partition."""
+
+    @property
+    def offset(self) -> int:
+        """Its offset."""
+
+    @property
+    def value(self) -> bytes | None:
+        """Its value."""
+
+    @property
+    def headers(self) -> Headers:
+        """Its headers."""
+
+
+class Row(NamedTuple):
+    """One row, as JSON."""
+
+    table: str
+    json: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """How the records of a stream become rows.
+
+    `rows` raises `ValueError` (`MalformedRecordError` is one) when a record cannot be read.
+    """
+
+    stream: Stream
+    rows: Callable[[StoredRecord], Sequence[Row]]
+
+
+def event_rows(record: StoredRecord) -> list[Row]:
+    """An accepted request."""
+    event = decode_event(record.value, record.headers)
+    return [
+        _row(
+            "events",
+            record,
+            event_id=event.event_id,
+            topic_id=event.topic_id,
+            source_id=event.source_id,
+            event_type=event.event_type,
+            received_at=moment(event.received_ms),
+            source_ip=event.source_ip,
+            content_type=event.content_type,
+            dedup_id=event.dedup_id,
+            traceparent=event.traceparent,
+            headers=header_map(event.request_headers),
+            extra_headers=header_map((name, (raw or b"").decode("latin-1")) for name, raw in event.extra),
+            payload=raw_text(event.body),
+            payload_bytes=len(event.body),
+        )
+    ]
+
+
+def rejection_rows(record: StoredRecord) -> list[Row]:
+    """A refused request."""
+    rejection = decode_rejection(record.value)
+    return [
+        _row(
+            "rejections",
+            record,
+            rejection_id=rejection.rejection_id,
+            topic_id=rejection.topic_id,
+            source_id=rejection.source_id,
+            received_at=moment(rejection.received_ms),
+            response_status_code=rejection.status,
+            code=rejection.code,
+            reason=rejection.reason,
+            source_ip=rejection.source_ip,
+            content_type=rejection.content_type,
+            headers=header_map(rejection.headers),
+            payload=rejection.body,
+            payload_bytes=rejection.body_bytes,
+            unrecorded=rejection.unrecorded,
+        )
+    ]
+
+
+def dispatch_rows(record: StoredRecord) -> list[Row]:
+    """What became of an event."""
+    dispatch = decode_dispatch(record.value)
+    return [
+        _row(
+            "dispatches",
+            record,
+            event_id=dispatch.event_id,
+            topic_id=dispatch.topic_id,
+            source_id=dispatch.source_id,
+            event_type=dispatch.event_type,
+            received_at=moment_or_none(dispatch.received_ms),  # an event that cannot be read has none
+            dispatched_at=moment(dispatch.dispatched_ms),
+            event_partition=dispatch.event_partition,
+            event_offset=dispatch.event_offset,
+            config_version=dispatch.config_version,
+            matched=dispatch.matched,
+            skipped=dispatch.skipped,
+            skips=dispatch.skips,
+            duplicate=dispatch.duplicate,
+            duplicate_of=dispatch.duplicate_of,
+            error=dispatch.error,
+        )
+    ]
+
+
+def delivery_rows(record: StoredRecord) -> list[Row]:
+    """A delivery that is about to be tried for the first time; what comes later is told by its attempts."""
+    delivery = decode_delivery(record.value, record.headers)
+    if delivery.attempt > 1:
+        return []
+    return [
+        _row(
+            "deliveries",
+            record,
+            delivery_id=delivery.delivery_id,
+            event_id=delivery.event_id,
+            subscription_id=delivery.subscription_id,
+            topic_id=delivery.topic_id,
+            source_id=delivery.source_id,
+            event_type=delivery.event_type,
+            status="PENDING",
+            attempts=0,
+            reason=delivery.reason,
+            created_at=moment(delivery.received_ms),
+            next_attempt_at=moment_or_none(delivery.due_ms),
+            generation=delivery.generation,
+            config_version=delivery.config_version,
+            replay_id=delivery.replay_id,
+            _version=delivery_version("PENDING", 0, record.offset),
+        )
+    ]
+
+
+def attempt_rows(record: StoredRecord) -> list[Row]:
+    """One attempt, and the state that its delivery is in after it. A lease is no business of readers."""
+    attempt = decode_attempt(record.value)
+    if attempt.kind is AttemptKind.LEASE:
+        return []
+    shared: dict[str, Any] = {
+        "delivery_id": attempt.delivery_id,
+        "event_id": attempt.event_id,
+        "subscription_id": attempt.subscription_id,
+        "topic_id": attempt.topic_id,
+        "source_id": attempt.source_id,
+        "event_type": attempt.event_type,
+        "status": attempt.status,
+        "error": attempt.error,
+        "reason": attempt.reason,
+        "target_url": attempt.target_url,
+        "next_attempt_at": moment_or_none(attempt.next_attempt_ms),
+        "generation": attempt.generation,
+        "config_version": attempt.config_version,
+        "replay_id": attempt.replay_id,
+    }
+    return [_attempt_row(record, attempt, shared), _state_row(record, attempt, shared)]
+
+
+def _attempt_row(record: StoredRecord, attempt: Attempt, shared: dict[str, Any]) -> Row:
+    return _row(
+        "attempts",
+        record,
+        **shared,
+        kind=attempt.kind,
+        attempt=attempt.attempt,
+        response_status_code=attempt.response_status_code,
+        response_body=attempt.response_body,
+        received_at=moment(attempt.received_ms),
+        started_at=moment(attempt.started_ms),
+        duration_ms=attempt.duration_ms,
+    )
+
+
+def _state_row(record: StoredRecord, attempt: Attempt, shared: dict[str, Any]) -> Row:
+    attempts = requests_made(attempt)
+    ended = attempt.status is not AttemptStatus.RETRYING
+    return _row(
+        "deliveries",
+        record,
+        **shared,
+        attempts=attempts,
+        last_status_code=attempt.response_status_code,
+        created_at=moment(attempt.received_ms),
+        last_attempt_at=moment_or_none(attempt.started_ms if attempt.kind is AttemptKind.ATTEMPT else 0),
+        completed_at=moment_or_none(attempt.started_ms + attempt.duration_ms if ended else 0),
+        _version=delivery_version(attempt.status, attempts, record.offset),
+    )
+
+
+def outcome_rows(record: StoredRecord) -> list[Row]:
+    """What the config agent made of an intake record."""
+    outcome = decode_outcome(record.value)
+    return [
+        _row(
+            "config_changes",
+            record,
+            kind=outcome.kind,
+            id=outcome.id,
+            at=moment(outcome.at_ms),
+            result=outcome.result,
+            action=outcome.action,
+            version=outcome.version,
+            generation=outcome.generation,
+            code=outcome.code,
+            field=outcome.field,
+            reason=outcome.reason,
+            record=msgspec.json.encode(outcome.record).decode() if outcome.record is not None else "",
+            actor=outcome.actor,
+            intake_offset=outcome.intake_offset,
+        )
+    ]
+
+
+def _row(table: str, source: StoredRecord, /, **cells: Any) -> Row:
+    # The record's place makes a row that is written twice identical to itself.
+    return Row(table, msgspec.json.encode(cells | {"_partition": source.partition, "_offset": source.offset}))
+
+
+PROJECTIONS = (
+    Projection(EVENTS, event_rows),
+    Projection(REJECTIONS, rejection_rows),
+    Projection(DISPATCHES, dispatch_rows),
+    Projection(DELIVERIES, delivery_rows),
+    Projection(ATTEMPTS, attempt_rows),
+    Projection(OUTCOMES, outcome_rows),
+)
+"""Every stream that becomes rows."""

@@ -1,0 +1,93 @@
+"""Secrets at rest: what was sealed opens for its own record with a key of the ring, and not otherwise."""
+
+import base64
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.keyring import CannotOpenError, Keyring, UnusableKeyringError, is_sealed
+from tests.strategies import TEXT
+
+
+def key_text(key_id: str) -> str:
+    """A new key as an operator writes it."""
+    return f"{key_id}:{base64.b64encode(os.urandom(32)).decode()}"
+
+
+RING = Keyring.parse(key_text("a"))
+
+
+@given(TEXT, TEXT)
+def test_a_sealed_text_opens_for_its_own_record(text: str, context: str) -> None:
+    sealed = RING.seal(text, context)
+    assert is_sealed(sealed)
+    assert RING.unseal(sealed, context) == text
+
+
+@given(TEXT, TEXT, TEXT)
+def test_a_sealed_text_does_not_open_for_another_record(text: str, context: str, other: str) -> None:
+    if other == context:
+        return
+    with pytest.raises(CannotOpenError):
+        RING.unseal(RING.seal(text, context), other)
+
+
+def test_the_same_text_is_never_sealed_to_the_same_bytes() -> None:
+    assert len({RING.seal("hush", "sources/a") for _ in range(100)}) == 100
+
+
+@given(st.data())
+def test_one_changed_character_is_noticed(data: st.DataObject) -> None:
+    sealed = RING.seal("hush", "sources/a")
+    index = data.draw(st.integers(0, len(sealed) - 1))
+    other = data.draw(st.characters(min_codepoint=0x20, max_codepoint=0x7E))
+    changed = sealed[:index] + other + sealed[index + 1 :]
+    if _same_bytes(sealed, changed):
+        return
+    with pytest.raises(CannotOpenError):
+        RING.unseal(changed, "sources/a")
+
+
+def _same_bytes(one: str, other: str) -> bool:
+    # The last character of base64 carries bits that mean nothing, so two texts can be the same bytes.
+    prefix, _, encoded = one.rpartition(":")
+    other_prefix, _, other_encoded = other.rpartition(":")
+    try:
+        return prefix == other_prefix and base64.b64decode(encoded) == base64.b64decode(other_encoded)
+    except ValueError:
+        return False
+
+
+@given(TEXT)
+def test_a_text_that_was_never_sealed_does_not_open(text: str) -> None:
+    with pytest.raises(CannotOpenError):
+        RING.unseal(text, "sources/a")
+
+
+def test_a_new_first_key_seals_and_the_old_one_still_opens() -> None:
+    old = key_text("old")
+    sealed = Keyring.parse(old).seal("hush", "sources/a")
+    rotated = Keyring.parse(f"{key_text('new')},{old}")
+    assert rotated.unseal(sealed, "sources/a") == "hush"
+    assert rotated.seal("hush", "sources/a").startswith("hlenc:v1:new:")
+
+
+def test_a_text_sealed_with_a_key_that_is_gone_does_not_open() -> None:
+    sealed = RING.seal("hush", "sources/a")
+    with pytest.raises(CannotOpenError, match="not in the keyring"):
+        Keyring.parse(key_text("b")).unseal(sealed, "sources/a")
+
+
+@pytest.mark.parametrize("text", ["", " ,\n", "a", "a:", "a:AAAA", "a:not base64!", ":" + "A" * 43 + "="])
+def test_an_unusable_keyring_is_refused(text: str) -> None:
+    with pytest.raises(UnusableKeyringError):
+        Keyring.parse(text)
+
+
+def test_a_refusal_of_a_keyring_never_shows_the_key() -> None:
+    secret = base64.b64encode(b"x" * 31).decode()
+    with pytest.raises(UnusableKeyringError) as refusal:
+        Keyring.parse(f"a:{secret}")
+    assert secret not in str(refusal.value)

@@ -1,0 +1,112 @@
+"""What a team may say, and that everything else is refused with the name of the field."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from schemas.config import RESERVED_HEADERS, SPECS, SourceSpec, SubscriptionSpec
+from schemas.stored import MASK, Record, decode_record, encode_record, masked
+from tests.golden.cases import RECORDS
+from tests.golden.codecs import seal, unseal
+
+GOOD: dict[str, dict[str, Any]] = {
+    "sources": {"id": "s", "auth_type": "none"},
+    "topics": {"id": "t", "source_id": "s"},
+    "subscriptions": {"id": "b", "topic_id": "t", "target_url": "https://example.com/hook"},
+}
+
+
+def refused_field(kind: str, **changes: Any) -> str:
+    """The field that the refusal of a changed good document names."""
+    with pytest.raises(ValidationError) as refusal:
+        SPECS[kind].model_validate(GOOD[kind] | changes)
+    return ".".join(str(part) for part in refusal.value.errors()[0]["loc"])
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_the_shortest_document_of_each_kind_is_taken(kind: str) -> None:
+    assert SPECS[kind].model_validate(GOOD[kind]).id == GOOD[kind]["id"]
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_an_unknown_field_is_refused_by_name(kind: str) -> None:
+    assert refused_field(kind, fliter="event.a == 1") == "fliter"
+
+
+@pytest.mark.parametrize("kind", GOOD)
+@pytest.mark.parametrize("bad", ["", "a" * 65, "a b", "ä", "a/b", "a\n", 7, None, ["a"]])
+def test_an_id_of_another_form_is_refused(kind: str, bad: object) -> None:
+    assert refused_field(kind, id=bad) == "id"
+
+
+@pytest.mark.parametrize(
+    ("field", "bad"),
+    [
+        ("target_url", "ftp://example.com/"),
+        ("target_url", "https://"),
+        ("target_url", "https://user:pass@example.com/"),
+        ("target_url", "https://example.com/#fragment"),
+        ("target_url", "https://example.com/a b"),
+        ("target_url", "https://example.com:99999/"),
+        ("target_url", "https://[::1/"),
+        ("target_url", 7),
+        ("is_active", "yes"),
+        ("is_active", 1),
+        ("event_types", "order.*"),
+        ("topic_id", "a/b"),
+        ("timeout_s", 0.5),
+        ("timeout_s", 61),
+        ("timeout_s", True),
+        ("max_in_flight", 0),
+        ("max_in_flight", 201),
+        ("max_in_flight", 1.5),
+        ("signing", "md5"),
+        ("secret", ""),
+        ("secret", 7),
+    ],
+)
+def test_a_subscription_field_of_another_form_is_refused_by_name(field: str, bad: object) -> None:
+    assert refused_field("subscriptions", **{field: bad}) == field
+
+
+@pytest.mark.parametrize("bad", [[0], [-1], [604_801], ["5"], [float("inf")], [float("nan")], [1] * 51, 5])
+def test_a_retry_schedule_of_another_form_is_refused(bad: object) -> None:
+    assert refused_field("subscriptions", retry={"delays_s": bad}).startswith("retry.delays_s")
+
+
+@pytest.mark.parametrize("name", [*sorted(RESERVED_HEADERS), "Webhook-Id", "webhook-signature", "Content-Type"])
+def test_a_reserved_header_is_refused_whatever_its_case(name: str) -> None:
+    assert refused_field("subscriptions", headers={name.title(): "x"}).startswith("headers")
+
+
+@pytest.mark.parametrize("value", ["a\r\nInjected: 1", "\0", "☃", "\x7f"])
+def test_a_header_value_that_http_cannot_carry_is_refused(value: str) -> None:
+    assert refused_field("subscriptions", headers={"X-Team": value}).startswith("headers")
+
+
+@given(st.text())
+def test_any_text_as_target_is_taken_or_refused_and_nothing_else(text: str) -> None:
+    try:
+        spec = SubscriptionSpec.model_validate(GOOD["subscriptions"] | {"target_url": text})
+    except ValidationError:
+        return
+    assert spec.target_url == text
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_a_masked_record_shows_no_secret(name: str) -> None:
+    record = RECORDS[name]
+    secrets = getattr(record.spec, "all_secrets", [])
+    shown = masked(record)
+    assert not any(secret in str(shown) for secret in secrets)
+    assert shown.get("secret") in {None, MASK}
+
+
+def test_the_secret_of_one_record_cannot_be_used_in_another() -> None:
+    record = Record(SourceSpec(id="a", auth_type="github", secret="hush"), 1, 1, "", "")
+    value = encode_record(record, seal)
+    assert b"sealed for sources/a: hush" in value
+    assert decode_record("sources", value, unseal) == record
