@@ -6,10 +6,13 @@ from collections.abc import Iterable
 from itertools import count
 from typing import Any
 
+import structlog
 from aiokafka import ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
+
+log = structlog.get_logger(__name__)
 
 FETCH_WAIT_MS = 250
 """How long the broker holds a fetch that finds nothing: also the longest that a busy partition may be left out."""
@@ -33,6 +36,7 @@ class NumberedListener(driver.ConsumerRebalanceListener):  # type: ignore[misc] 
     async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
         """Replaces the driver's method of this name."""
         number = next(self._numbers)
+        self._thread.consumer.moved()
         self._thread.consumer.last_beat_s = time.monotonic()
         self._thread.app.consumer_generation_id = number
         await self._thread.on_partitions_assigned(driver.ensure_TPset(assigned), number)
@@ -79,9 +83,21 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # faust ships no typ
         self._safe: dict[TP, int] = {}  # the next offset that may be committed
         self._stored: dict[TP, int] = {}  # the last one that was
         self._expected: dict[TP, int] = {}  # the next offset to hand out
+        self._holes: dict[TP, int] = {}  # where a fetch began later than it had to, and was asked for again
+        self._moves = 0
 
     def _new_consumer_thread(self) -> BeatThread:
         return BeatThread(self, loop=self.loop, beacon=self.beacon)
+
+    def moved(self) -> None:
+        """Positions change: what was fetched before must not be handed out. Also called in the consumer's thread."""
+        self._moves += 1
+
+    @property
+    def flowing(self) -> bool:
+        """Whether records can come: nothing is assigned, or everything that is has its place and the flow is on."""
+        assignment = self.assignment()
+        return not assignment or (self.flow_active and all(tp in self._expected for tp in assignment))
 
     async def perform_seek(self) -> None:
         """Replaces upstream's: every partition is sought, those without a committed offset to their beginning."""
@@ -97,9 +113,11 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # faust ships no typ
         for offsets in (self._safe, self._stored, self._expected):
             for tp in offsets.keys() - partitions:
                 del offsets[tp]
+        self.moved()
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Stops the flow before anything else, also when the worker had no partitions left."""
+        self.moved()
         self.stop_flow()
         self.app.flow_control.suspend()
         for offsets in (self._safe, self._stored, self._expected):
@@ -117,10 +135,11 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # faust ships no typ
 
     async def rewind(self, tp: TP, assignment: int, offset: int) -> None:
         """A batch got lost between fetch and agent: it is read again from there."""
-        if assignment == self.app.consumer_generation_id:
-            self.log.warning("%r: a batch was lost before the agent, reading again from %r", tp, offset)
+        if assignment == self.app.consumer_generation_id and tp in self._expected:
+            log.warning("batch_lost_before_the_agent", partition=str(tp), offset=offset)
             self._expected[tp] = offset
-            await self._seek(tp, offset)
+            self.moved()
+            await self._seek_in_thread(tp)
 
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:  # noqa: ARG002
         """Replaces upstream's: commits what `mark` reported, whatever Faust's own ack lists say."""
@@ -139,31 +158,59 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # faust ships no typ
     async def _drain_messages(self, fetcher: Any) -> None:
         try:
             while not (self._stopped.is_set() or fetcher._stopped.is_set()):  # noqa: SLF001 - as upstream does
+                if not self.flow_active:
+                    await self.wait(self.can_resume_flow)
+                moves = self._moves
                 records, _ = await self._wait_next_records(1.0)
                 if self.should_stop:
                     break
-                await self._hand_out(records or {}, self.app.consumer_generation_id)
+                await self._hand_out(records or {}, moves)
                 await asyncio.sleep(0)
         except (*self.consumer_stopped_errors, asyncio.CancelledError):
             if not self.app.should_stop:
                 raise
 
-    async def _hand_out(self, records: dict[Any, list[ConsumerRecord]], assignment: int) -> None:
-        for key, fetched in records.items():
-            if not self.flow_active or assignment != self.app.consumer_generation_id:
-                return  # a rebalance is on: perform_seek() follows and reads this again
+    async def _hand_out(self, records: dict[Any, list[ConsumerRecord]], moves: int) -> None:
+        for index, (key, fetched) in enumerate(records.items()):
+            if moves != self._moves or not self.flow_active:
+                # A fetch survives a rebalance in the consumer's thread. Its records belong to the positions before,
+                # and it has moved aiokafka's own positions behind them.
+                await self._give_back(list(records)[index:])
+                return
             tp = TP(*key)
-            batch = self._next_batch(tp, fetched)
+            assignment = self.app.consumer_generation_id
+            batch = await self._next_batch(tp, fetched)
             if batch:
                 self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
                 await self.callback(_message(tp, batch, assignment))
 
-    def _next_batch(self, tp: TP, fetched: list[ConsumerRecord]) -> Batch | None:
+    async def _give_back(self, keys: list[Any]) -> None:
+        """Makes what a fetch took be fetched again, from where each partition has to go on."""
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)
+        for key in keys:
+            await self._seek_in_thread(TP(*key))
+
+    async def _seek_in_thread(self, tp: TP) -> None:
+        async def seek() -> None:
+            offset = self._expected.get(tp)
+            if offset is not None and tp in self.assignment():
+                self._thread.seek(tp, offset)
+
+        await self._thread.call_thread(seek)
+
+    async def _next_batch(self, tp: TP, fetched: list[ConsumerRecord]) -> Batch | None:
         expected = self._expected.get(tp)
         if expected is None:
-            return None  # before the first perform_seek() of this assignment
+            return None  # before the first perform_seek() of this assignment, which seeks it
         batch = Batch(record for record in fetched if record.offset >= expected)
         if not batch:
+            return None
+        if batch[0].offset > expected and self._holes.get(tp) != expected:
+            # Our streams have no holes but at their beginning, where records expire: asked twice, it is one of those.
+            self._holes[tp] = expected
+            log.warning("hole_before_a_batch", partition=str(tp), expected=expected, found=batch[0].offset)
+            await self._seek_in_thread(tp)
             return None
         batch.start, self._expected[tp] = expected, batch[-1].offset + 1
         return batch
