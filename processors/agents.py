@@ -9,6 +9,7 @@ Every agent gets batches (`batchfed`), acknowledges each record when everything 
 never before.
 """
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +24,7 @@ from processors.dispatch.agent import Dispatcher
 from processors.ownership import Ownership
 from processors.tasks import OnCrash
 from processors.turns import Turns
+from runtime.kafka import NotStoredError
 from schemas.streams import DELIVERIES, EVENTS, INTAKE, StreamNames
 
 
@@ -49,10 +51,12 @@ def register_agents(app: BatchApp, parts: Parts) -> None:
     async def config(stream: Any) -> None:
         async for event in stream.noack().events():
             work = await _open(parts.config_acker, event)
-            intakes = [Intake.of(kinds[record.topic], record) for _, record in work]
-            if intakes and parts.ownership.certain() and parts.ownership.holds(event.message.generation_id):
-                await parts.config.apply(intakes)
-                _acknowledge(parts.config_acker, work)
+            still = partial(parts.ownership.holds, event.message.generation_id)
+            if work and await parts.ownership.settled(event.message.generation_id):
+                intakes = [Intake.of(kinds[record.topic], record) for _, record in work]
+                with contextlib.suppress(NotStoredError):  # not ours any more: its next owner reads it again
+                    await parts.config.apply(intakes, still)
+                    _acknowledge(parts.config_acker, work)
 
     async def dispatch(stream: Any) -> None:
         async for event in stream.noack().events():

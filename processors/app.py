@@ -5,18 +5,16 @@ import contextlib
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
-from typing import Protocol
 
 import structlog
 import uvicorn
 import uvloop
-from aiokafka.errors import KafkaError
 from starlette.applications import Starlette
 
 from processors.agents import Parts, register_agents
 from processors.batchfed.acker import BatchAcker
 from processors.batchfed.app import BatchApp
+from processors.clients import BROKER_PATIENCE_S, Clients
 from processors.config.agent import ConfigAgent
 from processors.config.decide import ConfigRules
 from processors.delay.service import DelayService
@@ -30,6 +28,7 @@ from processors.metrics import WorkerMetrics
 from processors.ownership import Ownership
 from processors.tasks import OnCrash, Tasks
 from processors.turns import Turns
+from processors.watch import watch
 from rules.addresses import AddressPolicy
 from rules.ladder import Ladder
 from runtime.health import Health
@@ -44,58 +43,10 @@ from schemas.streams import ATTEMPTS, PARK_TIERS, RETRY_TIERS, StreamNames
 
 log = structlog.get_logger(__name__)
 
-BROKER_PATIENCE_S = 3_600.0
-"""A worker that starts during an outage waits for its end; after an hour it says that it cannot."""
-
-START_RETRY_S = 1.0
+COMMIT_LIMIT_S = 3.0
 REVOKE_DRAIN_S = 3.0
 LEAVE_DRAIN_S = 16.0
 """Above the default timeout of a request, so that a stop repeats nothing."""
-
-
-class Client(Protocol):
-    """What has a connection."""
-
-    async def start(self) -> None:
-        """Connects; raises KafkaError when it cannot, and may be called again after `stop`."""
-
-    async def stop(self) -> None:
-        """Disconnects, also after a failed start."""
-
-
-@dataclass(frozen=True, slots=True)
-class Clients:
-    """What has to be started before the agents and stopped after them."""
-
-    tables: ConfigTables
-    appender: Appender
-    egress: Egress
-    finished: FinishedAttempts
-    delay: DelayService
-
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Starts all, stops all in reverse order."""
-        async with contextlib.AsyncExitStack() as stack:
-            for client in (self.appender, self.tables, self.egress, self.finished, self.delay):
-                await _start(client)
-                stack.push_async_callback(client.stop)
-            yield
-
-
-async def _start(client: Client) -> None:
-    """Starts a client, again when the broker goes away just then."""
-    async with asyncio.timeout(BROKER_PATIENCE_S):
-        while True:
-            try:
-                await client.start()
-            except KafkaError as error:
-                log.warning("client_start_retry", client=type(client).__name__, error=repr(error))
-                with contextlib.suppress(KafkaError):
-                    await client.stop()
-                await asyncio.sleep(START_RETRY_S)
-            else:
-                return
 
 
 def now_ms() -> int:
@@ -149,6 +100,7 @@ class Worker:
         self._keyring = Keyring.parse(load_encryption_keys(settings))
         self._policy = AddressPolicy.of(settings.egress_networks)
         self._ladder = Ladder(RETRY_TIERS, settings.retry_scale)
+        self._parking = Ladder(PARK_TIERS, settings.retry_scale)
         self.metrics = WorkerMetrics()
         self.clients = self._clients()
         self._app = BatchApp(
@@ -178,8 +130,7 @@ class Worker:
                 bootstrap=settings.bootstrap,
                 names=names,
                 group=f"{settings.kafka_prefix}delay",
-                streams=(*RETRY_TIERS, *PARK_TIERS),
-                ladder=self._ladder,
+                ladders=(self._ladder, self._parking),
                 appender=appender,
                 session_timeout_s=settings.session_timeout_s,
                 instance_id=settings.instance_id,
@@ -194,6 +145,7 @@ class Worker:
             egress=clients.egress,
             appender=clients.appender,
             ladder=self._ladder,
+            parking=self._parking,
             now_ms=now_ms,
             scale=self._settings.retry_scale,
             metrics=self.metrics,
@@ -204,7 +156,6 @@ class Worker:
             finished=clients.finished,
             step=step,
             tables=clients.tables,
-            appender=clients.appender,
             now_ms=now_ms,
             on_crash=self._on_crash,
         )
@@ -253,6 +204,7 @@ class Worker:
             "attempts": lambda: clients.finished.running,
             "delay": lambda: clients.delay.running,
             "group": self._ownership.certain,
+            "flow": lambda: self._app.consumer.flowing,
         }
         routes = Health("processors", checks, self.metrics.registry).routes()
         app = AllowedHosts(Starlette(routes=routes), [self._settings.host, *self._settings.allowed_host_names])
@@ -275,7 +227,9 @@ class Worker:
 
     async def until(self, stop: asyncio.Event) -> None:
         """Returns when told to stop, or when the Faust app has crashed."""
-        waits = [asyncio.create_task(stop.wait()), asyncio.create_task(self._app._crashed.wait())]  # noqa: SLF001 - mode tells only its own supervisor
+        watching = watch(self._app, self.clients, self._ownership, self._settings.session_timeout_s, self._on_crash)
+        crashed = self._app._crashed.wait()  # noqa: SLF001 - mode tells only its own supervisor
+        waits = [asyncio.create_task(work) for work in (stop.wait(), crashed, watching)]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
@@ -294,7 +248,11 @@ class Worker:
         if dispatching:
             await asyncio.wait(dispatching, timeout=REVOKE_DRAIN_S)
         await self._deliver.drain(limit_s, leaving=leaving)
-        await self._app.consumer.commit()
+        try:
+            async with asyncio.timeout(COMMIT_LIMIT_S):
+                await self._app.consumer.commit()
+        except TimeoutError:
+            log.warning("drained_without_commit")  # what was finished is known to be, from its attempts
 
 
 class _Server(uvicorn.Server):

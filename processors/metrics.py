@@ -23,6 +23,7 @@ class WorkerMetrics:
             ["status"],
             registry=self.registry,
         )
+        self.parked = Counter("hooklog_parked", "Deliveries put aside, their lane full", registry=self.registry)
         self.attempt_seconds = Histogram(
             "hooklog_attempt_seconds", "From request to answer", buckets=_SECONDS, registry=self.registry
         )

@@ -1,5 +1,6 @@
 """Whether this worker may act on a partition: nothing new starts once somebody else may own it."""
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -7,6 +8,8 @@ from processors.batchfed.app import BatchApp
 
 SAFE_SESSION_SHARE = 0.8
 """The group gives our partitions away one session after our last heartbeat; we stop some time before that."""
+
+_POLL_S = 0.05
 
 
 class Ownership:
@@ -36,5 +39,15 @@ class Ownership:
 
     def certain(self) -> bool:
         """Whether the group cannot have given our partitions away yet."""
+        return self.silent_s() < self._safe_s
+
+    async def settled(self, assignment: int) -> bool:
+        """Waits until it is certain, or known to be over; whether an assignment is still held then."""
+        while self.holds(assignment) and not self.certain():
+            await asyncio.sleep(_POLL_S)
+        return self.holds(assignment)
+
+    def silent_s(self) -> float:
+        """How long ago the last good heartbeat was sent."""
         beat_s: float = self._app.consumer.last_beat_s
-        return self._monotonic_s() - beat_s < self._safe_s
+        return self._monotonic_s() - beat_s

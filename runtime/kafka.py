@@ -1,13 +1,14 @@
 """Kafka clients: appending with the broker's ack, and asking where a stream ends."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 
 from schemas.streams import MAX_INTAKE_BYTES, Stream, StreamNames
@@ -16,6 +17,9 @@ log = structlog.get_logger(__name__)
 
 _RETRY_S = 0.5
 _REQUEST_TIMEOUT_MS = 30_000
+_RECORD_OVERHEAD_BYTES = 2_048
+"""Of a record batch beside key, value and headers: about 100 bytes, and up to ten for each header."""
+
 _MAX_BATCH_BYTES = 262_144
 """Measured: larger batches gain nothing at 1 KiB a record."""
 
@@ -61,6 +65,9 @@ class Outgoing(NamedTuple):
     partition: int | None = None
 
 
+_Begun = tuple[AIOKafkaProducer, "asyncio.Future[RecordMetadata]"]
+
+
 class Appender:
     """Appends records with acks=all from an idempotent producer.
 
@@ -75,10 +82,16 @@ class Appender:
         self._bootstrap = bootstrap
         self._linger_ms = linger_ms
         self._producer: AIOKafkaProducer | None = None
+        self._renewing = asyncio.Lock()
+        self._retired: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Connects; must run in the loop that appends."""
-        producer = AIOKafkaProducer(
+        self._producer = self._new_producer()  # before it starts: stop() closes it also when that fails
+        await self._producer.start()
+
+    def _new_producer(self) -> AIOKafkaProducer:
+        return AIOKafkaProducer(
             bootstrap_servers=self._bootstrap,
             acks="all",
             enable_idempotence=True,
@@ -87,13 +100,13 @@ class Appender:
             max_request_size=MAX_INTAKE_BYTES,
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
         )
-        self._producer = producer  # before it starts: stop() closes it also when that fails
-        await producer.start()
 
     async def stop(self) -> None:
         """Sends what waits, then disconnects."""
         if self._producer is not None:
             await self._producer.stop()
+        for task in self._retired:
+            task.cancel()
 
     async def send(
         self,
@@ -110,15 +123,37 @@ class Appender:
             KafkaError: the record could not be taken, for instance because no broker answers.
             RecordTooLargeError: it never can be.
         """
+        producer = self._started()
+        # Before the producer sees it: a batch that the broker refuses costs an idempotent producer its sequence.
+        size = len(value or b"") + len(key or b"") + sum(len(name) + len(raw) for name, raw in headers)
+        if size > stream.max_record_bytes - _RECORD_OVERHEAD_BYTES:
+            raise RecordTooLargeError(f"{stream.name} takes no record of {size} bytes")
+        future: asyncio.Future[RecordMetadata] = await producer.send(
+            self._names(stream), value, key=key, headers=list(headers), partition=partition
+        )
+        return future
+
+    def _started(self) -> AIOKafkaProducer:
         if self._producer is None:
             raise NotStoredError("the producer has not started")
-        try:
-            future: asyncio.Future[RecordMetadata] = await self._producer.send(
-                self._names(stream), value, key=key, headers=list(headers), partition=partition
-            )
-        except MessageSizeTooLargeError as error:
-            raise RecordTooLargeError(str(error)) from error
-        return future
+        return self._producer
+
+    async def _renew(self, failed: AIOKafkaProducer) -> None:
+        """Goes on with a new producer: one that lost a batch is out of sequence on that partition for ever."""
+        async with self._renewing:
+            if self._producer is not failed:
+                return
+            fresh = self._new_producer()
+            try:
+                await fresh.start()
+            except KafkaError:
+                await fresh.stop()
+                return  # no broker: the next failure comes here again
+            self._producer = fresh
+            log.warning("producer_renewed")
+            retiring = asyncio.create_task(_retire(failed))
+            self._retired.add(retiring)
+            retiring.add_done_callback(self._retired.discard)
 
     async def append(
         self,
@@ -136,25 +171,34 @@ class Appender:
             NotStoredError: no ack within `timeout_s`; the record may still be stored later.
             RecordTooLargeError: no stream takes it.
         """
+        producer = self._started()
         try:
             async with asyncio.timeout(timeout_s):
                 return await (await self.send(stream, value, key=key, headers=headers, partition=partition))
-        except MessageSizeTooLargeError as error:
-            raise RecordTooLargeError(str(error)) from error
-        except (TimeoutError, KafkaError) as error:
+        except TimeoutError as error:
+            raise NotStoredError(f"{stream.name}: no ack within {timeout_s} s") from error
+        except KafkaError as error:
+            await self._renew(producer)
             raise NotStoredError(f"{stream.name}: {error!r}") from error
 
-    async def append_all(self, records: Sequence[Outgoing]) -> list[RecordMetadata]:
+    async def append_all(
+        self, records: Sequence[Outgoing], *, still: Callable[[], bool] = lambda: True
+    ) -> list[RecordMetadata]:
         """Appends until the broker has every record, however long that takes; some may then be there twice.
+
+        Args:
+            records: what to append.
+            still: asked before each repetition; once it says no, nothing is repeated any more.
 
         Returns:
             where each stands, in the order given.
 
         Raises:
             RecordTooLargeError: no stream takes one of them.
+            NotStoredError: `still` said no.
         """
-        futures = [await self._begin(record) for record in records]
-        return [await self._finish(record, future) for record, future in zip(records, futures, strict=True)]
+        begun = [await self._begin(record, still) for record in records]
+        return [await self._finish(record, attempt, still) for record, attempt in zip(records, begun, strict=True)]
 
     async def append_surely(self, record: Outgoing) -> RecordMetadata:
         """Appends one record until the broker has it.
@@ -164,33 +208,41 @@ class Appender:
         """
         return (await self.append_all([record]))[0]
 
-    async def _begin(self, record: Outgoing) -> "asyncio.Future[RecordMetadata]":
+    async def _begin(self, record: Outgoing, still: Callable[[], bool]) -> _Begun:
         while True:
+            producer = self._started()
             try:
-                return await self.send(
-                    record.stream,
-                    record.value,
-                    key=record.key,
-                    headers=record.headers,
-                    partition=record.partition,
+                future = await self.send(
+                    record.stream, record.value, key=record.key, headers=record.headers, partition=record.partition
                 )
             except KafkaError as error:
-                await _pause(record.stream, error)
+                await self._recover(record, producer, error, still)
+            else:
+                return producer, future
 
-    async def _finish(self, record: Outgoing, future: "asyncio.Future[RecordMetadata]") -> RecordMetadata:
+    async def _finish(self, record: Outgoing, begun: _Begun, still: Callable[[], bool]) -> RecordMetadata:
         while True:
+            producer, future = begun
             try:
                 return await future
-            except MessageSizeTooLargeError as error:
-                raise RecordTooLargeError(str(error)) from error
             except KafkaError as error:
-                await _pause(record.stream, error)
-                future = await self._begin(record)
+                await self._recover(record, producer, error, still)
+                begun = await self._begin(record, still)
+
+    async def _recover(
+        self, record: Outgoing, producer: AIOKafkaProducer, error: KafkaError, still: Callable[[], bool]
+    ) -> None:
+        log.warning("append_retry", stream=record.stream.name, error=repr(error))
+        if not still():
+            raise NotStoredError(f"{record.stream.name}: {error!r}") from error
+        await asyncio.sleep(_RETRY_S)
+        await self._renew(producer)
 
 
-async def _pause(stream: Stream, error: KafkaError) -> None:
-    log.warning("append_retry", stream=stream.name, error=repr(error))
-    await asyncio.sleep(_RETRY_S)
+async def _retire(producer: AIOKafkaProducer) -> None:
+    # What it still holds either arrives or fails, and is then appended again through the new one.
+    with contextlib.suppress(KafkaError):
+        await producer.stop()
 
 
 class EndOffsets:

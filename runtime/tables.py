@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from runtime.kafka import EndOffsets
-from runtime.keyring import Keyring
+from runtime.keyring import CannotOpenError, Keyring
 from schemas.config import SourceSpec, Spec, SubscriptionSpec, TopicSpec
 from schemas.headers import MalformedRecordError, first_values, integer
 from schemas.stored import Record, decode_record
@@ -28,11 +28,23 @@ OnChange = Callable[[str, Record[Any] | None, Record[Any] | None], None]
 """Called with the id, the record before and the record after; `None` is no record."""
 
 
+class LockedTablesError(RuntimeError):
+    """Other processes encrypt with keys that are not here: give all of them the same `HOOKLOG_ENCRYPTION_KEYS`."""
+
+
 class Table:
-    """The newest good record of each id of one kind, and the versions of what was deleted."""
+    """The newest good record of each id of one kind, and the versions of what was deleted.
+
+    Attributes:
+        locked: ids whose newest record holds secrets that our keys do not open: nobody may take them for deleted.
+        outdated: ids whose last record in the stream is not their newest, as after a late writer: compaction would
+            keep the wrong one.
+    """
 
     def __init__(self, kind: str, keyring: Keyring) -> None:
         self.kind = kind
+        self.locked: set[str] = set()
+        self.outdated: set[str] = set()
         self.records: dict[str, Record[Spec]] = {}
         self.deleted: dict[str, int] = {}
         self.bad_records = 0
@@ -47,9 +59,12 @@ class Table:
     def read(self, message: ConsumerRecord) -> None:
         """Takes one record of the stream; a bad one is counted and leaves the last good one."""
         try:
-            self._apply((message.key or b"").decode(), message)
+            record_id = (message.key or b"").decode()
+            self._apply(record_id, message)
         except (MalformedRecordError, UnicodeDecodeError) as error:
             self.bad_records += 1
+            if isinstance(error.__cause__, CannotOpenError):
+                self.locked.add(record_id)
             log.warning("table_record_unreadable", table=self.kind, offset=message.offset, error=str(error))
 
     def _apply(self, record_id: str, message: ConsumerRecord) -> None:
@@ -65,7 +80,10 @@ class Table:
     def put(self, record_id: str, record: Record[Spec] | None, version: int) -> None:
         """Makes `record` the newest, unless something newer is known: a late writer changes nothing."""
         if version < self.version_of(record_id):
+            self.outdated.add(record_id)
             return
+        self.outdated.discard(record_id)
+        self.locked.discard(record_id)
         before = self.records.get(record_id)
         if record is None:
             self.records.pop(record_id, None)
@@ -115,8 +133,27 @@ class ConfigTables:
 
     @property
     def current(self) -> bool:
-        """Whether everything was read once and the reader still runs."""
-        return self.loaded and self._reader is not None and not self._reader.done()
+        """Whether everything was read once, could be opened, and the reader still runs."""
+        return self.loaded and self.reading and not self.locked
+
+    @property
+    def reading(self) -> bool:
+        """Whether the reader lives."""
+        return self._reader is not None and not self._reader.done()
+
+    @property
+    def locked(self) -> list[str]:
+        """What our keys do not open, as `kind/id`: other processes have other encryption keys."""
+        return [f"{kind}/{record_id}" for kind, table in self._tables.items() for record_id in sorted(table.locked)]
+
+    def require_open(self) -> None:
+        """Passes when every record could be opened.
+
+        Raises:
+            LockedTablesError: one could not; to go on would take it for deleted.
+        """
+        if locked := self.locked:
+            raise LockedTablesError(f"our encryption keys do not open {', '.join(locked[:3])}")
 
     def position(self, kind: str) -> int:
         """The offset in the table's stream up to which everything is applied."""
@@ -171,6 +208,15 @@ class ConfigTables:
         while self._position[kind] < position:
             self._moved.clear()
             await self._moved.wait()
+
+    async def as_new_as(self, kind: str, position: int) -> None:
+        """Returns when everything below `position` is applied, or everything that there is.
+
+        A position can lie behind the end for ever: in a record that somebody else produced, or when a broker lost the
+        end of a stream with its disk.
+        """
+        if self._position[kind] < position:
+            await self.catch_up()
 
     async def _read_for_ever(self, consumer: AIOKafkaConsumer) -> None:
         while True:

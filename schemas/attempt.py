@@ -14,6 +14,8 @@ class AttemptKind(StrEnum):
     """One request was made."""
     OUTCOME = "outcome"
     """The delivery ended without a request: cancelled or expired."""
+    PARKED = "parked"
+    """It was put aside without a request, because its lane was full; it comes again as `parks` + 1."""
     LEASE = "lease"
     """A request was on the wire when its worker lost the partition: wait until `until_ms` for its outcome."""
 
@@ -32,6 +34,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         attempt: the number of the attempt, from 1.
+        parks: how often the delivery had been put aside before this attempt.
         received_ms: epoch milliseconds at which the event was accepted.
         started_ms: epoch milliseconds at which the request started.
         next_attempt_ms: epoch milliseconds of the next attempt; 0 when there is none.
@@ -51,6 +54,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     event_type: str
     generation: int
     attempt: int
+    parks: int = 0
     status: AttemptStatus = AttemptStatus.RETRYING
     received_ms: int
     started_ms: int

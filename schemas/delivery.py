@@ -6,7 +6,16 @@ value, byte for byte, and the headers say which attempt comes next and when.
 
 from dataclasses import dataclass, replace
 
-from schemas.headers import SPEC_VERSION, Headers, epoch_ms, first_values, integer, required, rfc3339
+from schemas.headers import (
+    SPEC_VERSION,
+    Headers,
+    MalformedRecordError,
+    epoch_ms,
+    first_values,
+    integer,
+    required,
+    rfc3339,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +27,7 @@ class Delivery:
         config_version: how far dispatch had read the subscriptions table; deliver waits until it has, too.
         received_ms: epoch milliseconds at which the event was accepted.
         attempt: the number of the attempt to make next, from 1.
+        parks: how often it was put aside before this attempt.
         due_ms: epoch milliseconds before which that attempt must not be made; 0 is at once.
         reason: why it waits or has given up, for people.
     """
@@ -36,17 +46,22 @@ class Delivery:
     traceparent: str = ""
     target: int = 0
     attempt: int = 1
+    parks: int = 0
     due_ms: int = 0
     replay_id: str = ""
     reason: str = ""
 
     def next_attempt(self, due_ms: int, reason: str) -> "Delivery":
         """The same delivery, one attempt later."""
-        return replace(self, attempt=self.attempt + 1, due_ms=due_ms, reason=reason)
+        return replace(self, attempt=self.attempt + 1, parks=0, due_ms=due_ms, reason=reason)
 
-    def deferred(self, due_ms: int, reason: str) -> "Delivery":
-        """The same delivery and attempt, later."""
-        return replace(self, due_ms=due_ms, reason=reason)
+    def parked(self, due_ms: int, reason: str) -> "Delivery":
+        """The same delivery and attempt, put aside once more."""
+        return replace(self, parks=self.parks + 1, due_ms=due_ms, reason=reason)
+
+    def given_up(self, reason: str) -> "Delivery":
+        """The same delivery as a dead letter."""
+        return replace(self, due_ms=0, reason=reason)
 
 
 def encode_delivery(delivery: Delivery) -> list[tuple[str, bytes]]:
@@ -67,6 +82,7 @@ def encode_delivery(delivery: Delivery) -> list[tuple[str, bytes]]:
         ("hl-attempt", b"%d" % delivery.attempt),
     ]
     optional = (
+        ("hl-parks", str(delivery.parks) if delivery.parks else ""),
         ("hl-due-ms", str(delivery.due_ms) if delivery.due_ms else ""),
         ("hl-replay-id", delivery.replay_id),
         ("hl-reason", delivery.reason),
@@ -82,6 +98,9 @@ def decode_delivery(value: bytes | None, headers: Headers) -> Delivery:
         MalformedRecordError: a header is missing or cannot be read.
     """
     values = first_values(headers)
+    attempt = integer(values, "hl-attempt")
+    if attempt < 1:
+        raise MalformedRecordError("header hl-attempt counts from 1")
     return Delivery(
         delivery_id=required(values, "hl-delivery-id"),
         event_id=required(values, "ce_id"),
@@ -96,7 +115,8 @@ def decode_delivery(value: bytes | None, headers: Headers) -> Delivery:
         content_type=values.get("content-type", ""),
         traceparent=values.get("traceparent", ""),
         target=integer(values, "hl-target", 0),
-        attempt=integer(values, "hl-attempt"),
+        attempt=attempt,
+        parks=integer(values, "hl-parks", 0),
         due_ms=integer(values, "hl-due-ms", 0),
         replay_id=values.get("hl-replay-id", ""),
         reason=values.get("hl-reason", ""),

@@ -11,6 +11,9 @@ Headers = Sequence[tuple[str, bytes]]
 
 SPEC_VERSION = b"1.0"
 
+MAX_INTEGER = 253_402_300_799_999
+"""The last millisecond of the year 9999: no offset, count or time of ours comes near it."""
+
 
 class MalformedRecordError(ValueError):
     """A record of one of our streams cannot be read: record it as an offender and go on."""
@@ -45,7 +48,7 @@ def required(values: dict[str, str], name: str) -> str:
 
 
 def integer(values: dict[str, str], name: str, default: int | None = None) -> int:
-    """The whole number in a header.
+    """The whole number in a header, from 0 to `MAX_INTEGER`.
 
     Raises:
         MalformedRecordError: it is missing without a default, or is no whole number.
@@ -54,9 +57,12 @@ def integer(values: dict[str, str], name: str, default: int | None = None) -> in
     if text is None and default is not None:
         return default
     try:
-        return int(required(values, name))
+        number = int(required(values, name))
     except ValueError as error:
         raise MalformedRecordError(f"header {name} is not a whole number: {text!r}") from error
+    if not 0 <= number <= MAX_INTEGER:
+        raise MalformedRecordError(f"header {name} is out of range: {number}")
+    return number
 
 
 def rfc3339(epoch_ms: int) -> str:
@@ -77,4 +83,7 @@ def epoch_ms(text: str) -> int:
         raise MalformedRecordError(f"not an RFC 3339 time: {text!r}") from error
     if moment.tzinfo is None:
         raise MalformedRecordError(f"a time without a zone: {text!r}")
-    return round(moment.timestamp() * 1000)
+    milliseconds = round(moment.timestamp() * 1000)
+    if not 0 <= milliseconds <= MAX_INTEGER:
+        raise MalformedRecordError(f"a time out of range: {text!r}")
+    return milliseconds

@@ -78,7 +78,9 @@ RETRY_TIERS = tuple(
         ("24h", 86_400),
     )
 )
-PARK_TIERS = (Stream("park.5s", 8 * DAY_MS, delay_s=5),)
+PARK_TIERS = tuple(
+    Stream(f"park.{label}", 8 * DAY_MS, delay_s=delay_s) for label, delay_s in (("5s", 5), ("2m", 120), ("1h", 3_600))
+)
 """Where a delivery waits that has no place in flight now: no attempt is used up, and nobody's retry is delayed."""
 
 ALL_STREAMS = (

@@ -6,13 +6,15 @@ from schemas.attempt import Attempt, AttemptKind, AttemptStatus
 from schemas.delivery import Delivery
 from schemas.dispatch import Dispatch, Skip
 from schemas.event import Event
+from schemas.headers import MAX_INTEGER
 from schemas.outcome import Outcome, OutcomeAction, OutcomeResult
 from schemas.rejection import Rejection
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)  # UTF-8 has no lone surrogates
 LATIN1 = st.text(st.characters(max_codepoint=0xFF), max_size=60)  # what an HTTP header may carry
-NUMBER = st.integers(0, 2**53)
-POSITION = st.integers(0, 2**63 - 1)
+NUMBER = st.integers(0, MAX_INTEGER)
+COUNT = st.integers(1, MAX_INTEGER)
+POSITION = NUMBER
 TIME_MS = st.integers(0, 7_258_118_400_000)  # until the year 2200
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT,
@@ -54,7 +56,8 @@ deliveries = st.builds(
     content_type=TEXT,
     traceparent=TEXT,
     target=NUMBER,
-    attempt=NUMBER,
+    attempt=COUNT,
+    parks=NUMBER,
     due_ms=NUMBER,
     replay_id=TEXT,
     reason=TEXT,
@@ -70,7 +73,8 @@ attempts = st.builds(
     source_id=TEXT,
     event_type=TEXT,
     generation=POSITION,
-    attempt=NUMBER,
+    attempt=COUNT,
+    parks=NUMBER,
     status=st.sampled_from(AttemptStatus),
     received_ms=NUMBER,
     started_ms=NUMBER,

@@ -183,6 +183,19 @@ async def test_a_kept_connection_that_the_server_closed_costs_no_attempt() -> No
     assert requests == 2
 
 
+async def test_a_new_connection_that_closes_without_an_answer_is_not_tried_again_at_once() -> None:
+    requests = 0
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal requests
+        await read_request(reader)
+        requests += 1
+        writer.close()
+
+    assert (await post(handler)).answer.error == "disconnected"
+    assert requests == 1
+
+
 async def test_cookies_of_one_answer_are_not_sent_with_the_next_request() -> None:
     heads: list[bytes] = []
 

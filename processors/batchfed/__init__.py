@@ -13,6 +13,8 @@ Stock agents cost 450 microseconds an event and lose events in three ways, each 
   flow always stops first, and every batch says at which offset it must start, so that a hole is read again.
 - `transport/consumer.py:565-581 Consumer.perform_seek` skips partitions without a committed offset and leaves them
   wherever a discarded fetch moved them. Here every partition is sought.
+- `app/base.py:1848 App._on_rebalance_when_stopped` closes the consumer under a drain that still has to commit. Here it
+  does nothing.
 - `transport/consumer.py:1170-1249 Consumer._drain_messages` wraps every record in several futures; here
   a whole batch passes at once.
 """

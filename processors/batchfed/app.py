@@ -98,6 +98,9 @@ class BatchApp(faust.App):  # type: ignore[misc] # faust ships no types
     def _new_producer_transport(self) -> BatchTransport:
         return BatchTransport(self.conf.broker_producer, self)
 
+    def _on_rebalance_when_stopped(self) -> None:
+        """Upstream closes the consumer here (app/base.py:1848); then a drain that goes on could not commit."""
+
     def batch_topic(self, *names: str) -> Any:
         """A Faust topic whose events are batches of raw records."""
         return self.topic(*names, schema=BatchSchema(key_type=bytes, value_type=bytes))

@@ -1,5 +1,7 @@
 """Applies intake records to the tables, in their order, and tells what came of each."""
 
+from collections.abc import Callable
+
 import structlog
 
 from processors.config.decide import ConfigRules, Decision
@@ -43,16 +45,25 @@ class ConfigAgent:
         self._keyring = keyring
         self._appender = appender
 
-    async def apply(self, intakes: list[Intake]) -> None:
+    async def apply(self, intakes: list[Intake], still: Callable[[], bool]) -> None:
         """Stores what the records change, then what came of each; returns when the broker has all of it.
 
         An id stands only once in a wave, so each decision rests on what is stored; and the outcomes of a wave are
         stored before the next one is, so a record whose successor was applied has its outcome for certain.
+
+        Args:
+            intakes: in the order of their streams.
+            still: whether the streams are still ours; a repetition after that could undo what their next owner did.
+
+        Raises:
+            NotStoredError: they are not, and the broker did not confirm everything before.
         """
         await self._tables.catch_up()
+        self._tables.require_open()
+        await self._repair(still)
         for wave in waves(intakes):
             decisions = [self._decide(intake) for intake in wave]
-            await self._store(wave, decisions)
+            await self._store(wave, decisions, still)
             outcomes = [decision.outcome for decision in decisions if decision.outcome]
             await self._appender.append_all(
                 [Outgoing(OUTCOMES, encode_outcome(outcome), outcome.id.encode()) for outcome in outcomes]
@@ -78,13 +89,27 @@ class ConfigAgent:
         record_id = intake.shown_id
         return self._rules.decide(intake, table.records.get(record_id), table.version_of(record_id))
 
-    async def _store(self, wave: list[Intake], decisions: list[Decision]) -> None:
+    async def _repair(self, still: Callable[[], bool]) -> None:
+        """Stores again what a late writer covered: compaction keeps the last record of a key, not the newest."""
+        records = []
+        for kind in TABLES:
+            table = self._tables.table(kind)
+            for record_id in list(table.outdated):
+                record = table.records.get(record_id)
+                value = encode_record(record, self._keyring.seal) if record else None
+                headers = [("hl-version", b"%d" % table.version_of(record_id))]
+                records.append(Outgoing(TABLES[kind], value, record_id.encode(), headers))
+        if records:
+            log.warning("tables_repaired", records=len(records))
+            await self._appender.append_all(records, still=still)
+
+    async def _store(self, wave: list[Intake], decisions: list[Decision], still: Callable[[], bool]) -> None:
         writes = [
             (intake.kind, self._table_record(intake, decision))
             for intake, decision in zip(wave, decisions, strict=True)
             if decision.writes
         ]
-        stored = await self._appender.append_all([record for _, record in writes])
+        stored = await self._appender.append_all([record for _, record in writes], still=still)
         for (kind, _), metadata in zip(writes, stored, strict=True):
             await self._tables.reached(kind, metadata.offset + 1)
 

@@ -54,15 +54,14 @@ class ConfigRules:
         """
         try:
             record_id = intake.record_id()
-            if_version = intake.if_version()
-            if intake.value is None:
-                return _deletion(intake, record_id, current, last_version, if_version)
-            spec = self._spec(intake, record_id, current)
             if intake.offset < last_version:
                 return Decision(None)  # its outcome was stored before anything newer was applied
-            if intake.offset != last_version:
-                _check_version(if_version, current)
-            return _change(intake, spec, current)
+            if intake.offset == last_version:
+                return _repetition(intake, record_id, current)
+            _check_version(intake.if_version(), current)
+            if intake.value is None:
+                return _deletion(intake, record_id, current)
+            return _change(intake, self._spec(intake, record_id, current), current)
         except RefusedError as refusal:
             return Decision(_refusal(intake, refusal, current))
 
@@ -141,8 +140,6 @@ def _check_version(if_version: int | None, current: Record[Spec] | None) -> None
 
 
 def _change(intake: Intake, spec: Spec, current: Record[Spec] | None) -> Decision:
-    repeated = current is not None and current.version == intake.offset
-    created = current is None or current.generation == intake.offset
     record = Record(
         spec=spec,
         version=intake.offset,
@@ -150,9 +147,26 @@ def _change(intake: Intake, spec: Spec, current: Record[Spec] | None) -> Decisio
         created_at=rfc3339(intake.at_ms) if current is None else current.created_at,
         updated_at=rfc3339(intake.at_ms),
     )
-    outcome = Outcome(
+    return Decision(_told(intake, record), record, writes=True)
+
+
+def _deletion(intake: Intake, record_id: str, current: Record[Spec] | None) -> Decision:
+    action = OutcomeAction.NOTHING if current is None else OutcomeAction.DELETED
+    return Decision(_told_deleted(intake, record_id, action), None, writes=current is not None)
+
+
+def _repetition(intake: Intake, record_id: str, current: Record[Spec] | None) -> Decision:
+    """A record that was applied, read again: it changes nothing and tells the same."""
+    if current is None:
+        return Decision(_told_deleted(intake, record_id, OutcomeAction.DELETED))
+    return Decision(_told(intake, current), current)
+
+
+def _told(intake: Intake, record: Record[Spec]) -> Outcome:
+    created = record.generation == intake.offset
+    return Outcome(
         kind=intake.kind,
-        id=spec.id,
+        id=record.spec.id,
         intake_offset=intake.offset,
         at_ms=intake.at_ms,
         result=OutcomeResult.APPLIED,
@@ -162,33 +176,19 @@ def _change(intake: Intake, spec: Spec, current: Record[Spec] | None) -> Decisio
         record=masked(record),
         actor=intake.actor,
     )
-    return Decision(outcome, record, writes=not repeated)
 
 
-def _deletion(
-    intake: Intake,
-    record_id: str,
-    current: Record[Spec] | None,
-    last_version: int,
-    if_version: int | None,
-) -> Decision:
-    if intake.offset < last_version:
-        return Decision(None)
-    if intake.offset != last_version:
-        _check_version(if_version, current)
-    gone = current is None
-    outcome = Outcome(
+def _told_deleted(intake: Intake, record_id: str, action: OutcomeAction) -> Outcome:
+    return Outcome(
         kind=intake.kind,
         id=record_id,
         intake_offset=intake.offset,
         at_ms=intake.at_ms,
         result=OutcomeResult.APPLIED,
-        action=OutcomeAction.NOTHING if gone and intake.offset != last_version else OutcomeAction.DELETED,
+        action=action,
         version=intake.offset,
-        generation=current.generation if current else 0,
         actor=intake.actor,
     )
-    return Decision(outcome, None, writes=not gone)
 
 
 def _refusal(intake: Intake, refusal: RefusedError, current: Record[Spec] | None) -> Outcome:

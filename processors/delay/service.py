@@ -6,6 +6,7 @@ memory. The state is the consumer's position: a million waiting deliveries cost 
 
 import asyncio
 import heapq
+import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 
@@ -34,7 +35,11 @@ MAX_LEAVING = 1_000
 
 FETCH_BYTES = 131_072
 COMMIT_INTERVAL_S = 1.0
+COMMIT_LIMIT_S = 5.0
 REVOKE_LIMIT_S = 5.0
+GIVE_UP_S = 120.0
+"""Without one good answer: the client is beyond recovery, and a new process may not be."""
+
 _ERROR_PAUSE_S = 0.5
 
 
@@ -45,8 +50,7 @@ class DelayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
         bootstrap: `host:port`, comma separated.
         names: turns streams into Kafka topics.
         group: the consumer group.
-        streams: the delay streams.
-        ladder: which stream comes next.
+        ladders: the delay streams; what stands in one of a ladder goes on to one of the same ladder.
         appender: stores what is released.
         session_timeout_s: the group's session.
         instance_id: a name of this worker that no other has, kept over restarts, or empty.
@@ -60,8 +64,7 @@ class DelayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
         bootstrap: str,
         names: StreamNames,
         group: str,
-        streams: Sequence[Stream],
-        ladder: Ladder,
+        ladders: Sequence[Ladder],
         appender: Appender,
         session_timeout_s: float,
         instance_id: str,
@@ -70,8 +73,7 @@ class DelayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
     ) -> None:
         self._bootstrap = bootstrap
         self._group = group
-        self._streams = {names(stream): stream for stream in streams}
-        self._ladder = ladder
+        self._streams = {names(tier): (tier, ladder) for ladder in ladders for tier in ladder.tiers}
         self._appender = appender
         self._session_ms = round(session_timeout_s * 1_000)
         self._instance_id = instance_id or None
@@ -130,6 +132,10 @@ class DelayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
         """Ends: what was not released is read again by the next owner."""
         parts = list(self._held.values())
         self._held = {}
+        for part in parts:
+            part.closed = True
+        self._heap = [item for item in self._heap if not item[2].closed]  # with their bodies
+        heapq.heapify(self._heap)
         await self._settle(parts)
 
     async def _settle(self, parts: list[HeldPartition]) -> None:
@@ -140,13 +146,17 @@ class DelayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
         await self._commit(parts)
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> None:
+        good_s = time.monotonic()
         while True:
             try:
                 batches = await consumer.getmany(timeout_ms=500)
             except KafkaError as error:
+                if time.monotonic() - good_s > GIVE_UP_S:
+                    raise
                 log.warning("delay_poll_failed", error=repr(error))
                 await asyncio.sleep(_ERROR_PAUSE_S)
                 continue
+            good_s = time.monotonic()
             for tp, records in batches.items():
                 part = self._held.get(tp)
                 if part is not None and not part.closed:
@@ -167,8 +177,8 @@ class DelayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
             due_ms = integer(first_values(record.headers), "hl-due-ms")
         except MalformedRecordError:
             due_ms = record.timestamp  # deliver says what is wrong with it
-        tier = self._streams[record.topic]
-        return Entry(record, due_ms, self._ladder.release_ms(tier, record.timestamp, due_ms))
+        tier, ladder = self._streams[record.topic]
+        return Entry(record, due_ms, ladder.release_ms(tier, record.timestamp, due_ms))
 
     def _push(self, part: HeldPartition, entry: Entry) -> None:
         part.add(entry)
@@ -197,7 +207,8 @@ class DelayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
 
     def _next_step(self, entry: Entry, now_ms: int) -> Stream | None:
         remaining_ms = entry.due_ms - now_ms
-        return DELIVERIES if remaining_ms <= 0 else self._ladder.next_tier(remaining_ms)
+        _, ladder = self._streams[entry.record.topic]
+        return DELIVERIES if remaining_ms <= 0 else ladder.next_tier(remaining_ms)
 
     async def _sleep_until(self, moment_ms: float) -> None:
         delay_s = min(max((moment_ms - self._now_ms()) / 1_000, 0.0005), 1.0)
@@ -231,8 +242,9 @@ class DelayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
         if not offsets or self._consumer is None:
             return
         try:
-            await self._consumer.commit(offsets)
-        except KafkaError as error:
+            async with asyncio.timeout(COMMIT_LIMIT_S):
+                await self._consumer.commit(offsets)
+        except (KafkaError, TimeoutError) as error:
             log.warning("delay_commit_failed", error=repr(error))  # read again by the next owner: repeats, no loss
             return
         for part in parts:

@@ -10,17 +10,15 @@ from aiokafka import ConsumerRecord
 from processors.batchfed.acker import BatchAcker, Token, Work
 from processors.deliver.attempt import DELETED, AttemptStep, Outcome
 from processors.deliver.finished import FinishedAttempts
-from processors.deliver.job import Job, Key, key_of
+from processors.deliver.job import Job, Key, key_of, park_key_of
 from processors.deliver.lanes import Lanes
 from processors.ownership import Ownership
 from processors.tasks import OnCrash, Tasks
 from rules.match import INACTIVE
 from rules.retry import is_expired
-from runtime.kafka import Appender, Outgoing
 from runtime.tables import ConfigTables
 from schemas.delivery import Delivery, decode_delivery
 from schemas.headers import MalformedRecordError
-from schemas.streams import DEAD
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +40,6 @@ class DeliverAgent:
         finished: attempts that were made before.
         step: makes an attempt and stores what came of it.
         tables: the subscriptions as they are now.
-        appender: stores what cannot be read.
         now_ms: the clock, epoch milliseconds.
         on_crash: told of an error that nobody expected.
     """
@@ -55,7 +52,6 @@ class DeliverAgent:
         finished: FinishedAttempts,
         step: AttemptStep,
         tables: ConfigTables,
-        appender: Appender,
         now_ms: Callable[[], int],
         on_crash: OnCrash,
     ) -> None:
@@ -64,7 +60,6 @@ class DeliverAgent:
         self._finished = finished
         self._step = step
         self._tables = tables
-        self._appender = appender
         self._now_ms = now_ms
         self._loaded: dict[int, int] = {}
         self._live: dict[Key, Job] = {}
@@ -92,12 +87,13 @@ class DeliverAgent:
             self._tasks.spawn(self._bury(token, record, str(error)))
             return
         key = key_of(delivery)
-        if self._finished.has(token.partition, key):
+        parked = self._finished.has(token.partition, park_key_of(delivery))
+        if parked or self._finished.has(token.partition, key):
             self._acker.done(token)
         elif delivery.due_ms > self._now_ms():
             self._tasks.spawn(self._put_back(token, delivery))
         else:
-            await self._tables.reached("subscriptions", delivery.config_version)
+            await self._tables.as_new_as("subscriptions", delivery.config_version)
             await self._admit(token, delivery)
 
     async def _admit(self, token: Token, delivery: Delivery) -> None:
@@ -113,9 +109,9 @@ class DeliverAgent:
             same.tokens.append(token)  # a repeat: finished with the first one, never earlier
             return
         self._live[job.key] = job
-        if not await self.lanes.admit(job):
-            del self._live[job.key]
-            self._tasks.spawn(self._park(job))
+        delay_s = await self.lanes.admit(job)
+        if delay_s:
+            self._tasks.spawn(self._park(job, delay_s))
 
     async def _run(self, job: Job) -> None:
         try:
@@ -149,6 +145,7 @@ class DeliverAgent:
 
     async def _outcome(self, job: Job) -> Outcome:
         subscription = self._tables.subscription(job.delivery.subscription_id)
+        self._tables.require_open()  # a record that we cannot read was not deleted
         if subscription is None or subscription.generation != job.delivery.generation:
             return self._step.cancelled(job.delivery, DELETED)
         if not subscription.spec.is_active:
@@ -164,8 +161,7 @@ class DeliverAgent:
         return self._ownership.certain() and not stuck
 
     async def _bury(self, token: Token, record: ConsumerRecord, error: str) -> None:
-        headers = [*record.headers, ("hl-reason", f"unreadable: {error}".encode())]
-        await self._appender.append_surely(Outgoing(DEAD, record.value, record.key, headers))
+        await self._step.bury(record, error)
         log.warning("delivery_unreadable", partition=record.partition, offset=record.offset, error=error)
         self._acker.done(token)
 
@@ -173,8 +169,12 @@ class DeliverAgent:
         await self._step.put_back(delivery)
         self._acker.done(token)
 
-    async def _park(self, job: Job) -> None:
-        await self._step.park(job.delivery)
+    async def _park(self, job: Job, delay_s: float) -> None:
+        try:
+            await self._step.park(job, delay_s)
+        finally:
+            self._live.pop(job.key, None)
+        self._finished.add(job.partition, park_key_of(job.delivery))
         for token in job.tokens:
             self._acker.done(token)
 

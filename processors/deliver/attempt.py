@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from aiokafka import ConsumerRecord
 
 from processors.deliver.egress import Egress, Exchange
 from processors.deliver.job import Job
@@ -18,16 +19,19 @@ from processors.deliver.request import headers_of
 from processors.metrics import WorkerMetrics
 from rules.ladder import Ladder
 from rules.retry import EXPIRED, delays_of, next_due_ms
-from runtime.kafka import Appender, Outgoing
+from runtime.kafka import Appender, Outgoing, RecordTooLargeError
 from schemas.attempt import Attempt, AttemptKind, AttemptStatus, encode_attempt
 from schemas.config import SubscriptionSpec
 from schemas.delivery import Delivery, encode_delivery
-from schemas.streams import ATTEMPTS, DEAD, PARK_TIERS, Stream
+from schemas.streams import ATTEMPTS, DEAD, Stream
 
 log = structlog.get_logger(__name__)
 
 DELETED = "subscription_deleted"
 CROWDED = "lane_full"
+
+MAX_KEPT_HEADER_BYTES = 1_024
+"""Of each header of a record that is too large for the stream it goes to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ class AttemptStep:
         egress: makes requests.
         appender: stores.
         ladder: the retry streams.
+        parking: the park streams.
         now_ms: the clock, epoch milliseconds.
         scale: shortens retry delays, for demonstrations.
         metrics: counts.
@@ -61,6 +66,7 @@ class AttemptStep:
         egress: Egress,
         appender: Appender,
         ladder: Ladder,
+        parking: Ladder,
         now_ms: Callable[[], int],
         scale: float,
         metrics: WorkerMetrics,
@@ -69,6 +75,7 @@ class AttemptStep:
         self._egress = egress
         self._appender = appender
         self._ladder = ladder
+        self._parking = parking
         self._now_ms = now_ms
         self._scale = scale
 
@@ -78,7 +85,7 @@ class AttemptStep:
 
     def expired(self, delivery: Delivery) -> Outcome:
         """The outcome of a delivery that is too old: a dead letter."""
-        return Outcome(self._end(delivery, AttemptStatus.FAILED, EXPIRED), (DEAD, delivery.deferred(0, EXPIRED)))
+        return Outcome(self._end(delivery, AttemptStatus.FAILED, EXPIRED), (DEAD, delivery.given_up(EXPIRED)))
 
     async def attempt(self, delivery: Delivery, subscription: SubscriptionSpec) -> Outcome:
         """Makes the request and decides what follows; never raises for what the endpoint does."""
@@ -96,7 +103,7 @@ class AttemptStep:
         )
         if due_ms is None:
             failed = _attempt(delivery, exchange, url, AttemptStatus.FAILED, 0)
-            return Outcome(failed, (DEAD, delivery.deferred(0, reason)))
+            return Outcome(failed, (DEAD, delivery.given_up(reason)))
         retrying = _attempt(delivery, exchange, url, AttemptStatus.RETRYING, due_ms)
         return Outcome(retrying, (self.tier(due_ms), delivery.next_attempt(due_ms, reason)))
 
@@ -104,8 +111,8 @@ class AttemptStep:
         """Stores what follows, then the attempt; returns when the broker has both."""
         if outcome.follow_up is not None:
             stream, delivery = outcome.follow_up
-            await self._appender.append_surely(_delivery_record(stream, delivery))
-        await self._appender.append_surely(_attempt_record(outcome.attempt, job.partition))
+            await self._append(_delivery_record(stream, delivery))
+        await self._append(_attempt_record(outcome.attempt, job.partition))
         self._metrics.attempts.labels(outcome.attempt.status).inc()
         if outcome.attempt.kind is AttemptKind.ATTEMPT:
             self._metrics.attempt_seconds.observe(outcome.attempt.duration_ms / 1_000)
@@ -119,17 +126,40 @@ class AttemptStep:
             started_ms=self._now_ms(),
             **_identity(job.delivery),
         )
-        await self._appender.append_surely(_attempt_record(record, job.partition))
+        await self._append(_attempt_record(record, job.partition))
 
-    async def park(self, delivery: Delivery) -> None:
-        """Puts a delivery aside for a while; no attempt is used up."""
-        tier = PARK_TIERS[0]
-        due_ms = self._now_ms() + round(self._ladder.tier_ms(tier))
-        await self._appender.append_surely(_delivery_record(tier, delivery.deferred(due_ms, CROWDED)))
+    async def park(self, job: Job, delay_s: float) -> None:
+        """Puts a delivery aside; no attempt is used up. Its record keeps a repeat from being put aside again."""
+        due_ms = self._now_ms() + round(delay_s * 1_000 * self._scale)
+        tier = self._parking.next_tier(due_ms - self._now_ms()) or self._parking.tiers[0]
+        await self._append(_delivery_record(tier, job.delivery.parked(due_ms, CROWDED)))
+        record = Attempt(
+            kind=AttemptKind.PARKED,
+            reason=CROWDED,
+            started_ms=self._now_ms(),
+            next_attempt_ms=due_ms,
+            **_identity(job.delivery),
+        )
+        await self._append(_attempt_record(record, job.partition))
+        self._metrics.parked.inc()
+
+    async def bury(self, record: ConsumerRecord, error: str) -> None:
+        """Makes a record that is no delivery a dead letter."""
+        headers = [*record.headers, ("hl-reason", f"unreadable: {error}".encode())]
+        await self._append(Outgoing(DEAD, record.value, record.key, headers))
 
     async def put_back(self, delivery: Delivery) -> None:
         """Sends a delivery that came before it is due back to wait."""
-        await self._appender.append_surely(_delivery_record(self.tier(delivery.due_ms), delivery))
+        await self._append(_delivery_record(self.tier(delivery.due_ms), delivery))
+
+    async def _append(self, record: Outgoing) -> None:
+        try:
+            await self._appender.append_surely(record)
+        except RecordTooLargeError as error:
+            # It came from elsewhere, as large as a record can be. Its story goes on without its body.
+            log.warning("body_dropped", stream=record.stream.name, error=str(error))
+            headers = [(name, raw[:MAX_KEPT_HEADER_BYTES]) for name, raw in record.headers]
+            await self._appender.append_surely(record._replace(value=b"", headers=headers))
 
     def tier(self, due_ms: int) -> Stream:
         """The retry stream that a delivery due then goes to now."""
@@ -170,6 +200,7 @@ def _identity(delivery: Delivery) -> dict[str, Any]:
         "event_type": delivery.event_type,
         "generation": delivery.generation,
         "attempt": delivery.attempt,
+        "parks": delivery.parks,
         "received_ms": delivery.received_ms,
         "config_version": delivery.config_version,
         "replay_id": delivery.replay_id,

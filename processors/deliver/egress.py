@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -24,6 +25,10 @@ MAX_READ_BYTES = 65_536
 CONNECT_TIMEOUT_S = 5.0
 KEEPALIVE_S = 4.0
 """Below the five seconds after which common servers close an idle connection, so that we close it first."""
+
+
+_reused: ContextVar[list[bool]] = ContextVar("hooklog_reused_connection")
+"""One flag for each request: whether it went over a connection that had been used before."""
 
 
 class AddressRefusedError(OSError):
@@ -73,6 +78,7 @@ class Egress:
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
             trust_env=False,
+            trace_configs=[_noting_reuse()],
         )
         self._transport = AiohttpTransport(client=session)
 
@@ -92,17 +98,22 @@ class Egress:
     ) -> tuple[Answer, str]:
         try:
             async with asyncio.timeout(timeout_s):
-                request = _request(url, headers, body, timeout_s)
-                try:
-                    return await self._once(request)
-                except httpx.TransportError as error:
-                    if not isinstance(error.__cause__, aiohttp.ServerDisconnectedError):
-                        raise
-                    return await self._once(request)  # a kept connection that had been closed: nothing was answered
+                return await self._twice_at_most(_request(url, headers, body, timeout_s))
         except TimeoutError:
             return Answer(error="timeout"), ""
         except Exception as error:  # noqa: BLE001 - whatever an endpoint does must end in a recorded outcome
             return Answer(error=_name(error)), ""
+
+    async def _twice_at_most(self, request: httpx.Request) -> tuple[Answer, str]:
+        reused = [False]
+        _reused.set(reused)
+        try:
+            return await self._once(request)
+        except httpx.TransportError as error:
+            if not reused[0] or not isinstance(error.__cause__, aiohttp.ServerDisconnectedError):
+                raise
+            # A kept connection that the server had closed meanwhile (RFC 9112, section 9.3.1): nothing was answered.
+            return await self._once(request)
 
     async def _once(self, request: httpx.Request) -> tuple[Answer, str]:
         if self._transport is None:
@@ -119,6 +130,15 @@ class Egress:
         if not self._policy.permits(sockaddr[0]):
             raise AddressRefusedError(f"{sockaddr[0]} is not an address that deliveries may reach")
         return socket.socket(family, kind, protocol)
+
+
+def _noting_reuse() -> aiohttp.TraceConfig:
+    async def reused(*_: Any) -> None:
+        _reused.get()[0] = True
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_reuseconn.append(reused)
+    return trace
 
 
 def _request(url: str, headers: Sequence[tuple[str, str]], body: bytes, timeout_s: float) -> httpx.Request:

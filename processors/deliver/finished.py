@@ -1,8 +1,9 @@
 """Which attempts are finished: in memory, refilled from the attempts stream at each assignment.
 
-`attempts[p]` is written for `deliveries[p]` only. A record is an outcome, or a lease: "my partition was taken while
-this request was on the wire, wait for it". An outcome is stored after what follows from it (retry or dead letter), so
-an attempt that is finished here needs nothing any more, and is acknowledged unsent when it is read again.
+`attempts[p]` is written for `deliveries[p]` only. A record is an outcome, or tells that a delivery was put aside, or is
+a lease: "my partition was taken while this request was on the wire, wait for it". An outcome is stored after what
+follows from it (retry, park or dead letter), so what is finished here needs nothing any more, and is acknowledged
+unsent when it is read again.
 
 `load` runs before the first request of an assignment. By then the group has made every live worker finish or lease
 its work. A worker that was silent beyond its session may still write, so the partition is watched for a while after.
@@ -17,7 +18,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from processors.deliver.job import Key
+from processors.deliver.job import Key, ParkKey
 from schemas.attempt import AttemptKind, decode_attempt
 from schemas.headers import MalformedRecordError
 
@@ -32,6 +33,9 @@ MIN_RECORDS = 20_000
 MAX_KEYS = 50_000
 """Kept for each partition: more than what can be unfinished at once; about 150 bytes each."""
 
+MAX_LEASE_MS = 62_000
+"""From the broker's time of its record: the longest timeout and some; another worker's clock may be anywhere."""
+
 WATCH_S = 60.0
 _ERROR_PAUSE_S = 0.5
 
@@ -40,14 +44,15 @@ class _Partition:
     """What is known of one partition."""
 
     def __init__(self) -> None:
-        self.finished: set[Key] = set()
-        self.order: deque[Key] = deque()
+        self.finished: set[Key | ParkKey] = set()
+        self.order: deque[Key | ParkKey] = deque()
         self.lease_until_ms: dict[Key, int] = {}
         self.position = 0
         self.watch_until_s = 0.0
 
-    def add(self, key: Key) -> None:
-        self.lease_until_ms.pop(key, None)
+    def add(self, key: Key | ParkKey) -> None:
+        if len(key) == 2:  # noqa: PLR2004 - an attempt, and not a parking
+            self.lease_until_ms.pop(key, None)
         if key in self.finished:
             return
         self.finished.add(key)
@@ -61,10 +66,12 @@ class _Partition:
         except MalformedRecordError:
             return  # the projections record it as an offender
         key = (attempt.delivery_id, attempt.attempt)
-        if attempt.kind is not AttemptKind.LEASE:
+        if attempt.kind is AttemptKind.PARKED:
+            self.add((*key, attempt.parks))
+        elif attempt.kind is not AttemptKind.LEASE:
             self.add(key)
         elif key not in self.finished:
-            self.lease_until_ms[key] = attempt.until_ms
+            self.lease_until_ms[key] = min(attempt.until_ms, record.timestamp + MAX_LEASE_MS)
 
 
 class FinishedAttempts:
@@ -121,12 +128,12 @@ class FinishedAttempts:
         """Whether the reader lives."""
         return self._reader is not None and not self._reader.done()
 
-    def has(self, partition: int, key: Key) -> bool:
-        """Whether an attempt is finished."""
+    def has(self, partition: int, key: Key | ParkKey) -> bool:
+        """Whether an attempt is finished, or was put aside at that count."""
         return key in self._parts[partition].finished
 
-    def add(self, partition: int, key: Key) -> None:
-        """An attempt is finished: its outcome is stored."""
+    def add(self, partition: int, key: Key | ParkKey) -> None:
+        """An attempt is finished, or put aside: what follows is stored."""
         self._parts[partition].add(key)
 
     def lease_until_ms(self, partition: int, key: Key) -> int:
@@ -203,7 +210,7 @@ class FinishedAttempts:
 
     async def _note_positions(self, consumer: AIOKafkaConsumer) -> None:
         # The consumer's position, not the last record's offset: retention may have removed the end of what load() saw.
-        for partition in self._watched:
+        for partition in list(self._watched):  # load() may add one meanwhile
             position = await consumer.position(self._topic_partitions[partition])
             self._parts[partition].position = max(self._parts[partition].position, position)
         self._moved.set()

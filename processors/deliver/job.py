@@ -8,6 +8,9 @@ from schemas.delivery import Delivery
 Key = tuple[str, int]
 """A delivery id and the number of an attempt: what must not be made twice."""
 
+ParkKey = tuple[str, int, int]
+"""As above, and how often it had been put aside: what must not be put aside twice, or its copies multiply."""
+
 
 @dataclass(slots=True, eq=False)
 class Job:
@@ -47,3 +50,8 @@ class Job:
 def key_of(delivery: Delivery) -> Key:
     """What must not be made twice."""
     return (delivery.delivery_id, delivery.attempt)
+
+
+def park_key_of(delivery: Delivery) -> ParkKey:
+    """What must not be put aside twice."""
+    return (delivery.delivery_id, delivery.attempt, delivery.parks)

@@ -44,6 +44,14 @@ _RECONSIDER_S = 0.1
 _KEPT_LANES = 10_000
 """Idle lanes that are remembered with how slow they were; about 500 bytes each."""
 
+_MIN_PARK_S = 5.0
+"""The shortest park stream."""
+
+_FIRST_MAX_PARK_S = 120.0
+"""The first time; it doubles each time, so that a million that wait for one endpoint are not moved every minute."""
+
+_MAX_PARK_S = 3_600.0
+
 _WEIGHT = 0.2
 """Of the newest duration in the moving average: about the last ten jobs count."""
 
@@ -54,6 +62,7 @@ class _Lane:
     waiting: deque[Job] = field(default_factory=deque)
     waiting_bytes: int = 0
     duration_s: float = _FIRST_DURATION_S
+    booked_until_s: float = 0.0  # monotonic; until when what was put aside will keep it busy
     queued: bool = False  # stands in the round of lanes that can start something
 
     @property
@@ -62,8 +71,19 @@ class _Lane:
 
     def drains_in_s(self, max_in_flight: int, now_s: float) -> float:
         """How long the last one in the lane will wait, as far as the last jobs and the oldest running one tell."""
+        return len(self.waiting) * self._job_s(now_s) / max_in_flight
+
+    def book_s(self, job: Job, now_s: float) -> float:
+        """In how many seconds the lane will have a place for a job, after all that was put aside before it."""
+        place_s = max(self.booked_until_s, now_s + self.drains_in_s(job.max_in_flight, now_s))
+        cap_s = min(_MAX_PARK_S, _FIRST_MAX_PARK_S * (1 << min(job.delivery.parks, 5)))
+        delay_s = min(max(place_s - now_s, _MIN_PARK_S), cap_s)
+        self.booked_until_s = now_s + delay_s + self._job_s(now_s) / job.max_in_flight
+        return delay_s
+
+    def _job_s(self, now_s: float) -> float:
         age_s = now_s - next(iter(self.started_s.values()), now_s)
-        return len(self.waiting) * max(self.duration_s, age_s) / max_in_flight
+        return max(self.duration_s, age_s)
 
 
 class Lanes:
@@ -99,16 +119,20 @@ class Lanes:
         """Jobs that wait or run."""
         return self._jobs
 
-    async def admit(self, job: Job) -> bool:
-        """Takes a job as soon as there is a place for it; false when its lane is too slow to wait for one."""
+    async def admit(self, job: Job) -> float:
+        """Takes a job as soon as there is a place for it.
+
+        Returns:
+            0, or, when its lane is too slow to wait for a place, for how many seconds to put it aside.
+        """
         while True:
             lane = self._lanes.setdefault(job.lane, _Lane())
             if not self._full() and not self._overflows(lane, job):
                 self._enter(lane, job)
-                return True
-            drains_in_s = lane.drains_in_s(job.max_in_flight, self._monotonic_s())
-            if not self._full() and drains_in_s > self._limits.patience_s:
-                return False
+                return 0.0
+            now_s = self._monotonic_s()
+            if not self._full() and lane.drains_in_s(job.max_in_flight, now_s) > self._limits.patience_s:
+                return lane.book_s(job, now_s)
             await self._something_ended()
 
     def clear(self) -> list[Job]:

@@ -24,8 +24,8 @@ log = structlog.get_logger(__name__)
 MAX_UNACKED = 2_000
 """Deliveries handed to the producer before their acks are awaited: one event may match 100,000 subscriptions."""
 
-MAX_BODY_BYTES = MAX_RECORD_BYTES - 65_536
-"""What was produced past ingest may be larger; with a delivery's headers it must fit into a record."""
+MAX_CARRIED_BYTES = MAX_RECORD_BYTES - 65_536
+"""What was produced past ingest may be larger; with a delivery's own headers it must fit into a record."""
 
 T = TypeVar("T")
 
@@ -58,14 +58,17 @@ class Dispatcher:
     async def dispatch(self, records: list[ConsumerRecord]) -> None:
         """Stores every delivery of the events, then a dispatch record for each; returns when all are stored."""
         await self._tables.catch_up()
+        self._tables.require_open()
         config_version = self._tables.position("subscriptions")
-        deliveries: list[Delivery] = []
         dispatches: list[Dispatch] = []
-        for record in records:
-            dispatch, made = self._join(record, config_version)
-            dispatches.append(dispatch)
-            deliveries += made
-        for some in _chunks(map(_outgoing, deliveries), MAX_UNACKED):
+
+        def deliveries() -> Iterator[Outgoing]:
+            for record in records:
+                dispatch, made = self._join(record, config_version)
+                dispatches.append(dispatch)
+                yield from map(_outgoing, made)
+
+        for some in _chunks(deliveries(), MAX_UNACKED):  # one event's deliveries in memory at a time, and one chunk
             await self._appender.append_all(some)
         await self._appender.append_all([_told(dispatch) for dispatch in dispatches])
         for dispatch in dispatches:
@@ -92,8 +95,9 @@ class Dispatcher:
             event = decode_event(record.value, record.headers)
         except MalformedRecordError as error:
             return self._unreadable(record, config_version, str(error)), []
-        if len(event.body) > MAX_BODY_BYTES:
-            return self._unreadable(record, config_version, f"a body of {len(event.body)} bytes cannot travel"), []
+        carried = sum(len(text) for text in (event.event_type, event.content_type, event.traceparent))
+        if len(event.body) + 4 * carried > MAX_CARRIED_BYTES:  # a character takes up to four bytes
+            return self._unreadable(record, config_version, "too large to travel with a delivery's headers"), []
         result = join(event, self._index.of(event.topic_id), config_version)
         dispatch = self._dispatch(record, event, config_version)
         return (

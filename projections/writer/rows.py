@@ -161,7 +161,7 @@ def delivery_rows(record: StoredRecord) -> list[Row]:
 def attempt_rows(record: StoredRecord) -> list[Row]:
     """One attempt, and the state that its delivery is in after it. A lease is no business of readers."""
     attempt = decode_attempt(record.value)
-    if attempt.kind is AttemptKind.LEASE:
+    if attempt.kind in {AttemptKind.LEASE, AttemptKind.PARKED}:
         return []
     shared: dict[str, Any] = {
         "delivery_id": attempt.delivery_id,

@@ -15,7 +15,9 @@ def service_table(settings: Settings) -> tuple[ServiceSpec, ...]:
     host = settings.host
     return (
         ServiceSpec("ingest", _command("ingest"), host, settings.ingest_port, 10),  # answers what it accepted
-        ServiceSpec("processors", _command("processors"), host, settings.processors_port, 25),  # drains: 16 s
+        ServiceSpec(
+            "processors", _command("processors"), host, settings.processors_port, 40
+        ),  # drains: 16 s, and its clients 15
         ServiceSpec("projections", _command("projections"), host, settings.query_port, 15),  # ends one insert
     )
 
@@ -45,6 +47,7 @@ def child_environment(settings: Settings, inherited: Mapping[str, str]) -> dict[
     chosen = {name: getattr(settings, name) for name in settings.model_fields_set}
     chosen["data_dir"] = Path(settings.data_dir).absolute()
     variables = {f"HOOKLOG_{name.upper()}": str(value) for name, value in chosen.items()}
-    # One of each kind runs under a supervisor, so one name that outlives restarts is enough for all.
-    variables.setdefault("HOOKLOG_INSTANCE_ID", "supervised")
+    if settings.embedded:
+        # Its broker has one supervisor, and that one service of each kind: one name that outlives restarts will do.
+        variables.setdefault("HOOKLOG_INSTANCE_ID", "supervised")
     return {**inherited, **variables, "PYTHONUNBUFFERED": "1"}  # lines appear when they are written

@@ -1,0 +1,68 @@
+"""What has to be started before the agents and stopped after them."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from processors.delay.service import DelayService
+from processors.deliver.egress import Egress
+from processors.deliver.finished import FinishedAttempts
+from runtime.kafka import Appender
+from runtime.tables import ConfigTables
+
+log = structlog.get_logger(__name__)
+
+BROKER_PATIENCE_S = 3_600.0
+"""A worker that starts during an outage waits for its end; after an hour it says that it cannot."""
+
+START_RETRY_S = 1.0
+
+
+class Client(Protocol):
+    """What has a connection."""
+
+    async def start(self) -> None:
+        """Connects; raises KafkaError when it cannot, and may be called again after `stop`."""
+
+    async def stop(self) -> None:
+        """Disconnects, also after a failed start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """What has to be started before the agents and stopped after them."""
+
+    tables: ConfigTables
+    appender: Appender
+    egress: Egress
+    finished: FinishedAttempts
+    delay: DelayService
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Starts all, stops all in reverse order."""
+        async with contextlib.AsyncExitStack() as stack:
+            for client in (self.appender, self.tables, self.egress, self.finished, self.delay):
+                await _start(client)
+                stack.push_async_callback(client.stop)
+            yield
+
+
+async def _start(client: Client) -> None:
+    """Starts a client, again when the broker goes away just then."""
+    async with asyncio.timeout(BROKER_PATIENCE_S):
+        while True:
+            try:
+                await client.start()
+            except KafkaError as error:
+                log.warning("client_start_retry", client=type(client).__name__, error=repr(error))
+                with contextlib.suppress(KafkaError):
+                    await client.stop()
+                await asyncio.sleep(START_RETRY_S)
+            else:
+                return
