@@ -24,6 +24,10 @@ class CannotOpenError(ValueError):
     """A sealed text was made by a key that is not here, for another record, or was changed."""
 
 
+class UnknownKeyError(CannotOpenError):
+    """A sealed text names a key that is not here: this process has other keys than the one that sealed it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Keyring:
     """Keys by id; the first one seals, all of them open."""
@@ -60,8 +64,10 @@ class Keyring:
         """
         key_id, _, encoded = text.removeprefix(_MARK).partition(":")
         key = self.keys.get(key_id)
-        if key is None or not is_sealed(text):
-            raise CannotOpenError("sealed with a key that is not in the keyring")
+        if not is_sealed(text):
+            raise CannotOpenError("not sealed")
+        if key is None:
+            raise UnknownKeyError("sealed with a key that is not in the keyring")
         try:
             sealed = base64.b64decode(encoded, validate=True)
             return key.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], context.encode()).decode()

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from runtime.kafka import EndOffsets
-from runtime.keyring import CannotOpenError, Keyring
+from runtime.keyring import Keyring, UnknownKeyError
 from schemas.config import SourceSpec, Spec, SubscriptionSpec, TopicSpec
 from schemas.headers import MalformedRecordError, first_values, integer
 from schemas.stored import Record, decode_record
@@ -36,7 +36,7 @@ class Table:
     """The newest good record of each id of one kind, and the versions of what was deleted.
 
     Attributes:
-        locked: ids whose newest record holds secrets that our keys do not open: nobody may take them for deleted.
+        locked: ids whose newest record was sealed with a key that is not ours: nobody may take them for deleted.
         outdated: ids whose last record in the stream is not their newest, as after a late writer: compaction would
             keep the wrong one.
     """
@@ -63,7 +63,7 @@ class Table:
             self._apply(record_id, message)
         except (MalformedRecordError, UnicodeDecodeError) as error:
             self.bad_records += 1
-            if isinstance(error.__cause__, CannotOpenError):
+            if isinstance(error.__cause__, UnknownKeyError):
                 self.locked.add(record_id)
             log.warning("table_record_unreadable", table=self.kind, offset=message.offset, error=str(error))
 

@@ -12,7 +12,7 @@ from runtime.kafka import Appender, Outgoing
 from runtime.keyring import Keyring
 from runtime.settings import Settings
 from runtime.streams import create_streams
-from runtime.tables import ConfigTables
+from runtime.tables import ConfigTables, LockedTablesError
 from schemas.config import SourceSpec
 from schemas.stored import Record, encode_record
 from schemas.streams import TABLES, StreamNames
@@ -118,6 +118,37 @@ async def test_a_bad_record_is_counted_and_the_last_good_one_stays(
     assert bench.tables.current
     await bench.write("better", 2)
     assert await bench.name() == "better"
+
+
+async def test_a_record_of_a_key_that_is_not_ours_locks_the_tables_until_it_is_replaced(bench: Bench) -> None:
+    others = Keyring.parse(f"b:{base64.b64encode(b'o' * 32).decode()}")
+    spec = SourceSpec(id="s", auth_type="github", secret="hush")
+    await bench.write("ours", 1)
+    await bench.produce("s", encode_record(Record(spec, 2, 1, "", ""), others.seal))
+    await bench.tables.catch_up()
+    assert bench.tables.locked == ["sources/s"]
+    assert not bench.tables.current
+    with pytest.raises(LockedTablesError, match="sources/s"):
+        bench.tables.require_open()
+    await bench.write("ours again", 3)
+    assert await bench.name() == "ours again"
+    assert bench.tables.current
+
+
+async def test_an_id_whose_last_record_is_not_its_newest_is_known_as_outdated(bench: Bench) -> None:
+    await bench.write("new", 9)
+    await bench.write("late", 8)
+    assert await bench.name() == "new"
+    assert bench.tables.table("sources").outdated == {"s"}
+    await bench.write("new", 9)
+    await bench.tables.catch_up()
+    assert bench.tables.table("sources").outdated == set()
+
+
+async def test_a_position_behind_the_end_is_not_waited_for(bench: Bench) -> None:
+    await bench.write("a", 1)
+    await asyncio.wait_for(bench.tables.as_new_as("sources", 10**12), CAUGHT_UP_S)
+    assert bench.tables.position("sources") == 1
 
 
 async def test_a_record_sealed_for_another_id_is_not_taken(bench: Bench) -> None:
