@@ -49,5 +49,5 @@ $(stamp): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Hooklog needs Python 3.11 or newer: make PYTHON=python3.12 up")'
 	test -x $(bin)/python || $(PYTHON) -m venv .venv
 	$(bin)/python -m pip install --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.lock
-	$(bin)/python -m pip install --disable-pip-version-check --no-build-isolation --no-deps -e .
+	$(bin)/python -m pip install --disable-pip-version-check --no-build-isolation --no-deps --quiet -e .
 	@touch $@

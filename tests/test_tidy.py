@@ -24,15 +24,23 @@ MACHINE_PATHS = re.compile(r"(?<![\w.:/-])/(?:home|root|Users|work|opt|mnt|priva
 
 
 def tracked() -> list[Path]:
-    """The project's files: what git knows or would add."""
+    """The project's files: what git knows or would add; of an unpacked archive, everything but hidden folders."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=ROOT,
         capture_output=True,
-        check=True,
+        check=False,
     )
-    files = (ROOT / name.decode() for name in listed.stdout.split(b"\0") if name)
+    if listed.returncode == 0:
+        files = [ROOT / name.decode() for name in listed.stdout.split(b"\0") if name]
+    else:
+        files = [file for file in ROOT.rglob("*") if not any(map(hidden, file.relative_to(ROOT).parts))]
     return sorted(file for file in files if file.is_file())
+
+
+def hidden(part: str) -> bool:
+    """Whether a folder or file is a tool's own."""
+    return part.startswith(".") or part == "__pycache__" or part.endswith(".egg-info")
 
 
 FILES = tracked()
