@@ -154,7 +154,7 @@ async def test_a_service_that_stops_and_starts_again_loses_nothing_and_repeats_l
                     await asyncio.sleep(0.01)
     async with Running(log):
         found = await log.released(2_000)
-    # What stood behind a record that waits for its last moment is passed on again; deliver knows it by its id.
+    # What stood behind one that has to wait longer is passed on again; deliver knows it by its id.
     assert len(found) < 2_200
 
 

@@ -13,12 +13,14 @@ class Entry:
     Attributes:
         due_ms: epoch milliseconds at which the delivery is due.
         release_ms: epoch milliseconds at which it leaves this stream.
+        leaving: whether it was handed over to go there.
         done: whether the stream that it went to has it.
     """
 
     record: ConsumerRecord
     due_ms: float
     release_ms: float
+    leaving: bool = False
     done: bool = False
 
 
@@ -50,8 +52,9 @@ class HeldPartition:
         self.entries.append(entry)
         self.waiting += 1
 
-    def releasing(self) -> None:
+    def releasing(self, entry: Entry) -> None:
         """One record starts to leave."""
+        entry.leaving = True
         self.waiting -= 1
         self.leaving += 1
 
@@ -61,6 +64,18 @@ class HeldPartition:
         self.leaving -= 1
         while self.entries and self.entries[0].done:
             self.finished = self.entries.popleft().record.offset + 1
+
+    def held_up_by(self, until_ms: float) -> list[Entry]:
+        """What still waits, is due by `until_ms`, and keeps records behind it that have left from being committed."""
+        blocking: list[Entry] = []
+        candidates: list[Entry] = []
+        for entry in self.entries:
+            if entry.leaving:
+                blocking += candidates
+                candidates = []
+            elif entry.due_ms <= until_ms:
+                candidates.append(entry)
+        return blocking
 
     def to_commit(self) -> int | None:
         """The offset to commit, or `None` when there is nothing new."""

@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 
 from processors.delay.held import Entry, HeldPartition
 from processors.tasks import OnCrash, Tasks
-from rules.ladder import Ladder
+from rules.ladder import SLACK_MS, Ladder
 from runtime.kafka import Appender, Outgoing
 from schemas.headers import MalformedRecordError, first_values, integer
 from schemas.streams import DELIVERIES, Stream, StreamNames
@@ -139,8 +139,12 @@ class DelayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
         await self._settle(parts)
 
     async def _settle(self, parts: list[HeldPartition]) -> None:
+        now_ms = self._now_ms()
         for part in parts:
             part.closed = True
+            for entry in part.held_up_by(now_ms + SLACK_MS):
+                part.releasing(entry)
+                self._leaving.spawn(self._move_when_due(part, entry))
         if tasks := self._leaving.running():
             await asyncio.wait(tasks, timeout=REVOKE_LIMIT_S)
         await self._commit(parts)
@@ -200,7 +204,7 @@ class DelayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
                 # Too short for any stream: it keeps its place here until it is due.
                 heapq.heappush(self._heap, (max(entry.due_ms, release_ms + 1), number, part, entry))
                 continue
-            part.releasing()
+            part.releasing(entry)
             self._leaving.spawn(self._move(part, entry, step))
             if part.leaving >= MAX_LEAVING:
                 await asyncio.sleep(0.005)  # the broker is the slower one now
@@ -226,6 +230,12 @@ class DelayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
         self.released += 1
         if part.paused and not part.closed and part.waiting <= LOW_WATER and part.leaving < MAX_LEAVING:
             self._resume(part)
+
+    async def _move_when_due(self, part: HeldPartition, entry: Entry) -> None:
+        # At an end what stands behind it would be passed on again by the next owner; the wait is half a second at most.
+        while (early_ms := entry.due_ms - self._now_ms()) > 0:
+            await asyncio.sleep(early_ms / 1_000)
+        await self._move(part, entry, DELIVERIES)
 
     def _resume(self, part: HeldPartition) -> None:
         if self._consumer is not None and part.tp in self._consumer.assignment():

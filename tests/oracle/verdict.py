@@ -213,6 +213,6 @@ def _plausible(subscription: Wanted, made: set[tuple[int, str]]) -> bool:
 
 
 def attempts_of(streams: Streams) -> list[dict[str, Any]]:
-    """Every attempt record, without leases."""
+    """Every attempt and every end without one; leases and parkings are notes between workers."""
     records = [json.loads(record.value or b"{}") for record in streams.attempts]
-    return [record for record in records if record["kind"] != "lease"]
+    return [record for record in records if record["kind"] not in {"lease", "parked"}]
