@@ -110,7 +110,7 @@ async def test_what_is_put_aside_comes_back_one_after_the_other_as_the_lane_can_
     delays_s = [await lanes.admit(job("slow", number)) for number in range(1, 60)]
     parked = [delay_s for delay_s in delays_s if delay_s]
     assert parked == sorted(parked)
-    assert all(later - earlier == 1.5 for earlier, later in pairwise(parked) if later < 120)
+    assert all(later - earlier == 1.5 for earlier, later in pairwise(parked) if later < 15)
 
 
 async def test_a_full_buffer_makes_the_reader_wait_until_something_ends() -> None:

@@ -47,8 +47,11 @@ _KEPT_LANES = 10_000
 _MIN_PARK_S = 5.0
 """The shortest park stream."""
 
-_FIRST_MAX_PARK_S = 120.0
-"""The first time; it doubles each time, so that a million that wait for one endpoint are not moved every minute."""
+_FIRST_MAX_PARK_S = 15.0
+"""The first time, because the estimate may be an outage's; it doubles each time, so that a million that wait for one
+endpoint are not moved every minute."""
+
+_DOUBLINGS = 8
 
 _MAX_PARK_S = 3_600.0
 
@@ -76,7 +79,7 @@ class _Lane:
     def book_s(self, job: Job, now_s: float) -> float:
         """In how many seconds the lane will have a place for a job, after all that was put aside before it."""
         place_s = max(self.booked_until_s, now_s + self.drains_in_s(job.max_in_flight, now_s))
-        cap_s = min(_MAX_PARK_S, _FIRST_MAX_PARK_S * (1 << min(job.delivery.parks, 5)))
+        cap_s = min(_MAX_PARK_S, _FIRST_MAX_PARK_S * (1 << min(job.delivery.parks, _DOUBLINGS)))
         delay_s = min(max(place_s - now_s, _MIN_PARK_S), cap_s)
         self.booked_until_s = now_s + delay_s + self._job_s(now_s) / job.max_in_flight
         return delay_s

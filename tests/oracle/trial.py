@@ -18,8 +18,8 @@ PREFIX = "hooklog."
 MAX_IN_FLIGHT = 10
 """Of each subscription: what a killed worker may have on the wire to one endpoint."""
 
-STUCK_S = 90.0
-"""Without one more request: longer than any session, restart and lease together."""
+STUCK_S = 200.0
+"""Without one more request: longer than any session, restart, lease and first parking together."""
 
 QUIET_S = 15.0
 """Without one more request after the last expected one: repeats come within a session and a lease."""
