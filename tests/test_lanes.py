@@ -2,7 +2,10 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
 from itertools import pairwise
+
+import pytest
 
 from processors.deliver.job import Job
 from processors.deliver.lanes import LaneLimits, Lanes
@@ -23,6 +26,15 @@ def job(lane: str, number: int, *, max_in_flight: int = 2, body: bytes = b"") ->
         body=body,
     )
     return Job(delivery=delivery, partition=0, assignment=1, max_in_flight=max_in_flight)
+
+
+@pytest.fixture(autouse=True)
+async def _nothing_goes_on_after_a_test() -> AsyncIterator[None]:
+    yield
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 class Endpoints:
