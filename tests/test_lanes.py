@@ -31,10 +31,10 @@ def job(lane: str, number: int, *, max_in_flight: int = 2, body: bytes = b"") ->
 @pytest.fixture(autouse=True)
 async def _nothing_goes_on_after_a_test() -> AsyncIterator[None]:
     yield
-    left = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in left:
-        task.cancel()
-    await asyncio.gather(*left, return_exceptions=True)
+    while left := asyncio.all_tasks() - {asyncio.current_task()}:  # each one that ends makes room for another
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
 
 class Endpoints:
