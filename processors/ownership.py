@@ -27,6 +27,7 @@ class Ownership:
         self._app = app
         self._safe_s = session_timeout_s * SAFE_SESSION_SHARE
         self._monotonic_s = monotonic_s
+        self._since_s = monotonic_s()
         self._fenced = 0
 
     def holds(self, assignment: int) -> bool:
@@ -39,7 +40,8 @@ class Ownership:
 
     def certain(self) -> bool:
         """Whether the group cannot have given our partitions away yet."""
-        return self.silent_s() < self._safe_s
+        beat_s: float = self._app.consumer.last_beat_s
+        return self._monotonic_s() - beat_s < self._safe_s
 
     async def settled(self, assignment: int) -> bool:
         """Waits until it is certain, or known to be over; whether an assignment is still held then."""
@@ -48,6 +50,6 @@ class Ownership:
         return self.holds(assignment)
 
     def silent_s(self) -> float:
-        """How long ago the last good heartbeat was sent."""
+        """How long ago the last good heartbeat was sent, or, before the first one, how long ago we began."""
         beat_s: float = self._app.consumer.last_beat_s
-        return self._monotonic_s() - beat_s
+        return self._monotonic_s() - max(beat_s, self._since_s)

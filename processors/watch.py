@@ -11,8 +11,8 @@ from processors.clients import Clients
 from processors.ownership import Ownership
 from processors.tasks import OnCrash
 
-MIN_STALL_S = 60.0
-"""A group may take a minute to settle on a busy machine."""
+MIN_STALL_S = 180.0
+"""A group may wait for a dead member's session and then for a slow one's rebalance before anything flows."""
 
 
 class StandstillError(RuntimeError):

@@ -149,6 +149,9 @@ class Appender:
             except KafkaError:
                 await fresh.stop()
                 return  # no broker: the next failure comes here again
+            except asyncio.CancelledError:
+                await fresh.stop()
+                raise
             self._producer = fresh
             log.warning("producer_renewed")
             retiring = asyncio.create_task(_retire(failed))
@@ -178,7 +181,9 @@ class Appender:
         except TimeoutError as error:
             raise NotStoredError(f"{stream.name}: no ack within {timeout_s} s") from error
         except KafkaError as error:
-            await self._renew(producer)
+            with contextlib.suppress(TimeoutError):  # whoever waits for the answer has waited long enough
+                async with asyncio.timeout(timeout_s):
+                    await self._renew(producer)
             raise NotStoredError(f"{stream.name}: {error!r}") from error
 
     async def append_all(
