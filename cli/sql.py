@@ -1,23 +1,16 @@
 """`hooklog sql`: asks the tables."""
 
-import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from cli.environment import read_settings
-from cli.exits import fail, refuse
-
-if TYPE_CHECKING:
-    import httpx
-
-    from runtime.settings import Settings
-
-TIMEOUT_S = 30.0
-"""Longer than a query may take, so that its own error arrives."""
+from cli.exits import refuse
+from cli.gateway import Gateway
+from cli.show import cell
 
 
 class Format(StrEnum):
@@ -35,9 +28,8 @@ def sql(
 ) -> None:
     """Ask the tables in SQL (ClickHouse's dialect, read-only): SELECT count() FROM attempts."""
     text = _query(query, file)
-    answer = _ask(read_settings(), text, output)
-    if not answer.is_success:
-        fail(_complaint(answer))
+    document = {"query": text, "format": output.value}
+    answer = Gateway(read_settings()).call("query", "POST", "/api/v1/sql", document=document)
     if output is Format.TABLE:
         _show(answer.json())
     else:
@@ -60,35 +52,6 @@ def _standard_input() -> str:
     return "" if sys.stdin.isatty() else sys.stdin.read()
 
 
-def _ask(settings: "Settings", query: str, output: Format) -> "httpx.Response":
-    import httpx
-
-    from runtime.secrets_files import SetSecretError, load_admin_key
-
-    url = f"http://{settings.host}:{settings.query_port}"
-    try:
-        headers = {"Authorization": f"Bearer {load_admin_key(settings)}"}
-        return httpx.post(
-            f"{url}/api/v1/sql",
-            json={"query": query, "format": output.value},
-            headers=headers,
-            timeout=TIMEOUT_S,
-            trust_env=False,  # a proxy has no business between a laptop and itself
-        )
-    except SetSecretError as error:
-        refuse(error)
-    except httpx.TransportError as error:
-        fail(f"nothing answers at {url} ({error or type(error).__name__}); is `hooklog up` running?")
-
-
-def _complaint(answer: "httpx.Response") -> str:
-    try:
-        problem = answer.json()
-        return str(problem.get("detail") or problem["title"])
-    except (ValueError, KeyError, AttributeError):
-        return f"HTTP {answer.status_code} from {answer.url}"
-
-
 def _show(document: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -99,11 +62,7 @@ def _show(document: dict[str, Any]) -> None:
         numeric = column["type"].startswith(("Int", "UInt", "Float", "Decimal"))
         table.add_column(Text(column["name"]), justify="right" if numeric else "left", overflow="fold")
     for row in document["data"]:
-        table.add_row(*(Text(_cell(value)) for value in row))
+        table.add_row(*(Text(cell(value)) for value in row))
     console = Console()
     console.print(table)
     console.print(f"{document['rows']} rows, {document['statistics']['elapsed']:.3f} s", style="dim")
-
-
-def _cell(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

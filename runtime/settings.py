@@ -39,6 +39,11 @@ class Settings(BaseSettings):
     clickhouse_url: str = ""
     """`http://user:password@host:8123/database`; empty means the embedded engine."""
 
+    ingest_url: str = ""
+    """Where the commands find ingest, such as `https://hooks.example.com`; empty is this host and port."""
+    query_url: str = ""
+    """As above, the query API."""
+
     admin_key: str = ""
     encryption_keys: str = ""
     """`id:base64,id:base64`, 32-byte AES keys; the first one encrypts, all of them decrypt."""

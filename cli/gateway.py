@@ -1,0 +1,119 @@
+"""The two APIs of a running Hooklog, as the commands ask them: with the admin key, and with errors for people."""
+
+from collections.abc import Collection, Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from cli.exits import fail, refuse
+
+if TYPE_CHECKING:
+    import httpx
+
+    from runtime.settings import Settings
+
+TIMEOUT_S = 30.0
+"""Longer than any call may take on the other side, so that its own error arrives."""
+
+Api = Literal["ingest", "query"]
+_SERVICES: dict[Api, str] = {"ingest": "ingest", "query": "projections"}
+
+
+class Gateway:
+    """Asks; whatever goes wrong ends the command with its reason.
+
+    Args:
+        settings: where Hooklog is; what a supervisor on the same data directory wrote down goes before them.
+    """
+
+    def __init__(self, settings: "Settings") -> None:
+        self._settings = settings
+
+    def call(
+        self,
+        api: Api,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        document: Any = None,
+        headers: Mapping[str, str] | None = None,
+        allow: Collection[int] = (),
+    ) -> "httpx.Response":
+        """The answer: a success, or one whose status is in `allow`; anything else ends the command with code 1.
+
+        Args:
+            api: `ingest` (config and events) or `query` (what happened).
+            method: HTTP method.
+            path: from `/api/v1/…` on.
+            params: of the query string; those that are `None` are left out.
+            document: sent as JSON, unless it is `None`.
+            headers: beside the key.
+            allow: statuses that are no failure here.
+        """
+        import httpx
+
+        url = self.url(api)
+        try:
+            answer = self._client.request(
+                method,
+                f"{url}{path}",
+                params={name: value for name, value in (params or {}).items() if value is not None},
+                json=document,
+                headers=self._key | dict(headers or {}),
+            )
+        except httpx.TransportError as error:
+            fail(f"nothing answers at {url} ({error or type(error).__name__}); is `hooklog up` running?")
+        if not answer.is_success and answer.status_code not in allow:
+            fail(complaint(answer))
+        return answer
+
+    def rows(self, api: Api, path: str, params: Mapping[str, Any], most: int) -> Iterator[dict[str, Any]]:
+        """The rows of a list, page after page, at most `most`."""
+        cursor: str | None = None
+        while most > 0:
+            page = self.call(api, "GET", path, params={**params, "limit": min(most, 100), "cursor": cursor}).json()
+            yield from page["data"]
+            most -= len(page["data"])
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
+
+    def url(self, api: Api) -> str:
+        """Where an API is, such as `http://127.0.0.1:8000`."""
+        from runtime.supervisor.data_lock import holder_pid
+        from runtime.supervisor.run_file import RunFile
+
+        chosen = {"ingest": self._settings.ingest_url, "query": self._settings.query_url}[api]
+        if chosen:
+            return chosen.rstrip("/")
+        rows = RunFile(self._settings.data_dir).read() if holder_pid(self._settings.data_dir) else {}
+        ports = {"ingest": self._settings.ingest_port, "query": self._settings.query_port}
+        port = rows[_SERVICES[api]].port if _SERVICES[api] in rows else ports[api]
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self._settings.host, self._settings.host)
+        return f"http://{host}:{port}"
+
+    @cached_property
+    def _client(self) -> "httpx.Client":
+        import httpx
+
+        return httpx.Client(timeout=TIMEOUT_S, trust_env=False)  # a proxy has no business on a laptop's loopback
+
+    @cached_property
+    def _key(self) -> dict[str, str]:
+        from runtime.secrets_files import SetSecretError, load_admin_key
+
+        try:
+            return {"Authorization": f"Bearer {load_admin_key(self._settings)}"}
+        except SetSecretError as error:
+            refuse(error)
+
+
+def complaint(answer: "httpx.Response") -> str:
+    """What a problem document (RFC 9457) says, in lines: the detail, then each wrong field."""
+    try:
+        problem = answer.json()
+        text = str(problem.get("detail") or problem["title"])
+        errors = [f"  {error['field'] or '(the whole)'}: {error['message']}" for error in problem.get("errors", [])]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return f"HTTP {answer.status_code} from {answer.url}"
+    return "\n".join([f"{text} (HTTP {answer.status_code})", *errors])
