@@ -17,6 +17,7 @@ from ingest.rejections import RejectionLog
 from rules.rejection_cap import RejectionCap
 from runtime.problem import ProblemError
 from schemas.event import Event
+from schemas.headers import trace_id
 from schemas.ids import new_id
 from schemas.rejection import MAX_REJECTED_BODY_BYTES, Rejection
 
@@ -70,6 +71,7 @@ class IngestEndpoint:
         log.info(
             "event_accepted",
             event_id=event.event_id,
+            trace_id=trace_id(event.traceparent),
             topic_id=event.topic_id,
             source_id=event.source_id,
             event_type=event.event_type,

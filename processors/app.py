@@ -12,6 +12,7 @@ import uvloop
 from starlette.applications import Starlette
 
 from processors.agents import Parts, register_agents
+from processors.backlog import Backlog
 from processors.batchfed.acker import BatchAcker
 from processors.batchfed.app import BatchApp
 from processors.clients import BROKER_PATIENCE_S, Clients
@@ -33,7 +34,7 @@ from rules.addresses import AddressPolicy
 from rules.ladder import Ladder
 from runtime.health import Health
 from runtime.hosts import AllowedHosts
-from runtime.kafka import Appender, wait_for_broker
+from runtime.kafka import Appender, EndOffsets, wait_for_broker
 from runtime.keyring import Keyring
 from runtime.secrets_files import load_encryption_keys
 from runtime.settings import Settings
@@ -116,6 +117,7 @@ class Worker:
         self._deliver_acker = BatchAcker(self._app)
         self._deliver = self._deliver_agent()
         register_agents(self._app, self._parts())
+        self._backlog = Backlog(self._app, self.clients.delay, self.clients.ends, self._names, self.metrics)
         self._observe()
 
     def _clients(self) -> Clients:
@@ -125,6 +127,7 @@ class Worker:
             tables=ConfigTables(settings.bootstrap, names, self._keyring),
             appender=appender,
             egress=Egress(self._policy, now_ms),
+            ends=EndOffsets(settings.bootstrap),
             finished=FinishedAttempts(settings.bootstrap, names(ATTEMPTS), settings.partitions),
             delay=DelayService(
                 bootstrap=settings.bootstrap,
@@ -229,10 +232,12 @@ class Worker:
         """Returns when told to stop, or when the Faust app has crashed."""
         watching = watch(self._app, self.clients, self._ownership, self._settings.session_timeout_s, self._on_crash)
         crashed = self._app._crashed.wait()  # noqa: SLF001 - mode tells only its own supervisor
+        measuring = Tasks(self._on_crash)
+        measuring.spawn(self._backlog.watch())
         waits = [asyncio.create_task(work) for work in (stop.wait(), crashed, watching)]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
+        for task in [*waits, *measuring.running()]:
+            task.cancel()
         if self._app._crashed.is_set():  # noqa: SLF001 - as above
             self._on_crash(self._app.crash_reason or RuntimeError("the Faust app crashed"))
 

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 from processors.delay.service import DelayService
 from processors.deliver.egress import Egress
 from processors.deliver.finished import FinishedAttempts
-from runtime.kafka import Appender
+from runtime.kafka import Appender, EndOffsets
 from runtime.tables import ConfigTables
 
 log = structlog.get_logger(__name__)
@@ -42,12 +42,13 @@ class Clients:
     egress: Egress
     finished: FinishedAttempts
     delay: DelayService
+    ends: EndOffsets
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Starts all, stops all in reverse order."""
         async with contextlib.AsyncExitStack() as stack:
-            for client in (self.appender, self.tables, self.egress, self.finished, self.delay):
+            for client in (self.appender, self.tables, self.egress, self.finished, self.delay, self.ends):
                 await _start(client)
                 stack.push_async_callback(client.stop)
             yield

@@ -87,3 +87,8 @@ def epoch_ms(text: str) -> int:
     if not 0 <= milliseconds <= MAX_INTEGER:
         raise MalformedRecordError(f"a time out of range: {text!r}")
     return milliseconds
+
+
+def trace_id(traceparent: str) -> str:
+    """The trace that a `traceparent` (W3C Trace Context, section 3.2) belongs to, 32 hex digits; empty without one."""
+    return traceparent[3:35]

@@ -2,8 +2,21 @@
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from aiokafka import ConsumerRecord, TopicPartition
+
+
+class Unread(NamedTuple):
+    """How much of a partition has not left it.
+
+    Attributes:
+        in_memory: records that were read.
+        position: the offset of the first one that was not.
+    """
+
+    in_memory: int
+    position: int
 
 
 @dataclass(slots=True, eq=False)

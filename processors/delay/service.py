@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 
-from processors.delay.held import Entry, HeldPartition
+from processors.delay.held import Entry, HeldPartition, Unread
 from processors.tasks import OnCrash, Tasks
 from rules.ladder import SLACK_MS, Ladder
 from runtime.kafka import Appender, Outgoing
@@ -123,6 +123,16 @@ class DelayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
     def held(self) -> int:
         """Records in memory."""
         return sum(len(part.entries) for part in self._held.values())
+
+    async def backlog(self) -> dict[TopicPartition, Unread]:
+        """What waits in each assigned partition: records in memory, and where those begin that were not read."""
+        if self._consumer is None:
+            return {}
+        return {
+            part.tp: Unread(part.waiting + part.leaving, await self._consumer.position(part.tp))
+            for part in list(self._held.values())
+            if part.tp in self._consumer.assignment()
+        }
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Begins with what is assigned, from the committed offsets."""

@@ -23,6 +23,7 @@ from runtime.kafka import Appender, Outgoing, RecordTooLargeError
 from schemas.attempt import Attempt, AttemptKind, AttemptStatus, encode_attempt
 from schemas.config import SubscriptionSpec
 from schemas.delivery import Delivery, encode_delivery
+from schemas.headers import trace_id
 from schemas.streams import ATTEMPTS, DEAD, Stream
 
 log = structlog.get_logger(__name__)
@@ -113,10 +114,8 @@ class AttemptStep:
             stream, delivery = outcome.follow_up
             await self._append(_delivery_record(stream, delivery))
         await self._append(_attempt_record(outcome.attempt, job.partition))
-        self._metrics.attempts.labels(outcome.attempt.status).inc()
-        if outcome.attempt.kind is AttemptKind.ATTEMPT:
-            self._metrics.attempt_seconds.observe(outcome.attempt.duration_ms / 1_000)
-        _tell(outcome.attempt)
+        self._metrics.count(outcome.attempt)
+        _tell(outcome.attempt, trace_id(job.delivery.traceparent))
 
     async def lease(self, job: Job) -> None:
         """Tells the partition's next owner to wait for the request that is on the wire."""
@@ -215,9 +214,10 @@ def _attempt_record(attempt: Attempt, partition: int) -> Outgoing:
     return Outgoing(ATTEMPTS, encode_attempt(attempt), attempt.subscription_id.encode(), partition=partition)
 
 
-def _tell(attempt: Attempt) -> None:
+def _tell(attempt: Attempt, trace: str) -> None:
     log.info(
         "attempt",
+        trace_id=trace,
         kind=attempt.kind,
         delivery_id=attempt.delivery_id,
         event_id=attempt.event_id,

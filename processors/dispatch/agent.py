@@ -77,6 +77,7 @@ class Dispatcher:
     def _tell(self, dispatch: Dispatch) -> None:
         self._metrics.events.inc()
         self._metrics.deliveries.inc(dispatch.matched)
+        self._metrics.dispatch_seconds.observe(max(0, dispatch.dispatched_ms - dispatch.received_ms) / 1_000)
         for reason, number in dispatch.skipped.items():
             self._metrics.skips.labels(reason).inc(number)
         log.info(
