@@ -91,4 +91,10 @@ def add_problem_handlers(app: FastAPI) -> None:
 
 def field_errors(errors: Any) -> list[dict[str, str]]:
     """Pydantic's errors as `{"field", "message"}`; never the value, which may be a secret."""
-    return [{"field": ".".join(str(part) for part in error["loc"]), "message": str(error["msg"])} for error in errors]
+    return [
+        {
+            "field": ".".join(str(part) for part in error["loc"] if part != "[key]"),
+            "message": str(error["msg"]).removeprefix("Value error, "),
+        }
+        for error in errors
+    ]
