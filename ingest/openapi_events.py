@@ -94,8 +94,10 @@ def _answer(description: str, example: Json) -> Json:
 
 def _look(operation_id: str, summary: str, responses: Json) -> Json:
     return {
-        "tags": ["health"],
-        "summary": summary,
-        "operationId": operation_id,
-        "responses": responses | problem_responses("host_not_allowed", "internal_error"),
+        "get": {
+            "tags": ["health"],
+            "summary": summary,
+            "operationId": operation_id,
+            "responses": responses | problem_responses("host_not_allowed", "internal_error"),
+        }
     }

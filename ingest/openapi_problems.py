@@ -73,7 +73,7 @@ PROBLEMS: Mapping[str, ProblemError] = MappingProxyType(
             422,
             "invalid",
             "wrong parameters: colour",
-            errors=[{"field": "colour", "message": "Extra inputs are not permitted"}],
+            errors=[{"field": "colour", "message": "is unknown here"}],
         ),
         "internal_error": ProblemError(500, detail="the failure is in the service's log"),
         "unavailable": ProblemError(503, detail=_NOT_READ, headers=_RETRY_LATER),

@@ -94,7 +94,13 @@ def field_errors(errors: Any) -> list[dict[str, str]]:
     return [
         {
             "field": ".".join(str(part) for part in error["loc"] if part != "[key]"),
-            "message": str(error["msg"]).removeprefix("Value error, "),
+            "message": _message(error),
         }
         for error in errors
     ]
+
+
+def _message(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return "is unknown here"
+    return str(error["msg"]).removeprefix("Value error, ")
