@@ -1,16 +1,25 @@
 """DELETE with what refers to the record, against the real config agent."""
 
 import asyncio
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import httpx
 import pytest
 
 from ingest.config_commands import MAX_AT_ONCE
+from ingest.parts import Parts
+from runtime.embedded.broker_files import free_port
 from runtime.kafka import Appender, Outgoing
+from runtime.keyring import Keyring
 from schemas.streams import INTAKE, TABLES, StreamNames
 from tests.concurrently import run_together
-from tests.ingest_fixture import Gateway, admin, gateway, wait_until
+from tests.ingest_fixture import ADMIN_KEY, KEYS, Gateway, admin, answers, gateway, wait_until
 
 __all__ = ["admin", "gateway"]
 
@@ -135,16 +144,74 @@ def test_of_many_that_delete_the_same_one_does_and_nobody_fails(
     assert existing(admin) & {"shop", "orders", "carts", "billing", "mail"} == set()
 
 
-def test_more_children_than_one_order_takes_all_go(admin: httpx.Client, gateway: Gateway) -> None:
-    count = MAX_AT_ONCE * 2 + 1
-    admin.put(f"{TOPICS}/crowded", json={"source_id": "s"})
+def test_a_child_that_was_changed_since_it_was_seen_stays(admin: httpx.Client, shop: str, gateway: Gateway) -> None:
+    seen = {record_id: admin.get(f"{SUBSCRIPTIONS}/{record_id}").json()["version"] for record_id in ("billing", "mail")}
+    admin.patch(f"{SUBSCRIPTIONS}/mail", json={"topic_id": "moved"})
+    asyncio.run(delete_as_seen(gateway, seen))
+    assert existing(admin) & set(seen) == {"mail"}
+    assert admin.delete(shop).status_code == 204
+    assert existing(admin) & {"shop", "orders", "billing", "mail"} == {"mail"}
+
+
+async def delete_as_seen(gateway: Gateway, versions: dict[str, int]) -> None:
+    parts = Parts(gateway.settings, Keyring.parse(KEYS))
+    await parts.start()
+    try:
+        await parts.commands.delete_versions("subscriptions", versions)
+    finally:
+        await parts.stop()
+
+
+def test_a_repeat_finishes_after_a_kill_in_the_middle(admin: httpx.Client, gateway: Gateway) -> None:
+    count = MAX_AT_ONCE * 3 + 1
+    path = f"{TOPICS}/crowded"
+    admin.put(path, json={"source_id": "s"})
     asyncio.run(subscribe(gateway, count))
-    counted = {"subscriptions": count}
-    wait_until(lambda: admin.get(f"{TOPICS}/crowded/references").json()["counts"] == counted)
-    preview = admin.delete(f"{TOPICS}/crowded", params={"dry_run": "true"}).json()
+    wait_until(lambda: references(admin, path) == count)
+    preview = admin.delete(path, params={"dry_run": "true"}).json()
     assert preview["counts"] == {"subscriptions": count, "topics": 1}
-    assert admin.delete(f"{TOPICS}/crowded").status_code == 204
-    assert admin.get(f"{TOPICS}/crowded/references").status_code == 404
+    with killed_ingest(gateway) as url, httpx.Client(timeout=60, headers=dict(admin.headers)) as doomed:
+        caller = threading.Thread(target=delete_until_cut, args=(doomed, url + path))
+        caller.start()
+        wait_until(lambda: references(admin, path) < count)
+    caller.join()
+    left = references(admin, path)
+    assert not left or admin.get(path).status_code == 200  # the children go first
+    assert admin.delete(path).status_code in ({204} if left else {204, 404})
+    assert references(admin, path) == 0
+    assert admin.get(path).status_code == 404
+
+
+def references(admin: httpx.Client, path: str) -> int:
+    answer = admin.get(f"{path}/references").json()
+    return int(answer["counts"]["subscriptions"]) if "counts" in answer else 0
+
+
+def delete_until_cut(client: httpx.Client, url: str) -> None:
+    with suppress(httpx.TransportError):
+        client.delete(url)
+
+
+@contextmanager
+def killed_ingest(gateway: Gateway) -> Iterator[str]:
+    """Runs another ingest in a process, and kills it with -9."""
+    port = free_port()
+    variables = {
+        "HOOKLOG_KAFKA_BOOTSTRAP": gateway.settings.kafka_bootstrap,
+        "HOOKLOG_KAFKA_PREFIX": gateway.settings.kafka_prefix,
+        "HOOKLOG_DATA_DIR": str(gateway.settings.data_dir),
+        "HOOKLOG_ENCRYPTION_KEYS": KEYS,
+        "HOOKLOG_ADMIN_KEY": ADMIN_KEY,
+        "HOOKLOG_INGEST_PORT": str(port),
+    }
+    program = "from ingest.app import run; from runtime.settings import Settings; run(Settings())"
+    child = subprocess.Popen([sys.executable, "-c", program], env=os.environ | variables, stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/ready", 200))
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        child.kill()
+        child.wait()
 
 
 async def subscribe(gateway: Gateway, count: int) -> None:
