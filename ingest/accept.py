@@ -42,6 +42,8 @@ class Acceptor:
             ProblemError: it is no event; the request may be repeated when the status is 503.
             SenderGoneError: the sender hung up.
         """
+        if reception.wanted_source:
+            await self._choose_topic(reception)
         destination = await self._directory.find(reception.topic_id)
         source = destination.source.spec
         reception.at_source(source, _verifier(source).credential_headers(source.auth_config))
@@ -51,6 +53,11 @@ class Acceptor:
         event, key = _event(reception, destination, body)
         await self._store(event, key)
         return event
+
+    async def _choose_topic(self, reception: Reception) -> None:
+        source = await self._directory.find_source(reception.wanted_source)
+        reception.at_source(source, _verifier(source).credential_headers(source.auth_config))
+        reception.topic_id = await self._directory.default_topic(source.id)
 
     async def _verified(self, reception: Reception, destination: Destination, body: bytes) -> Destination:
         try:

@@ -1,6 +1,8 @@
 """Puts a change into the intake stream and waits for what the config agent makes of it."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
@@ -22,6 +24,9 @@ CHANGE_DEADLINE_S = 10.0
 """A change takes about 20 ms; callers, proxies included, wait for at least this long."""
 
 READ_DEADLINE_S = 3.0
+
+MAX_AT_ONCE = 200
+"""Deletes under one deadline: the config agent stores as many together."""
 
 ACTOR = b"admin"
 _RETRY_LATER = {"Retry-After": "5"}
@@ -73,26 +78,39 @@ class ConfigCommands:
         )
         return await self._change(spec.kind, spec.id, orjson.dumps(document), if_version)
 
-    async def delete(self, kind: str, record_id: str, if_version: int | None) -> None:
-        """Deletes a record.
+    async def delete(self, kind: str, record_id: str, if_version: int | None) -> bool:
+        """Deletes a record; answers whether there was one.
 
         Raises:
-            ProblemError: there is none, it was refused, or nobody can tell yet.
+            ProblemError: it was refused, or nobody can tell yet.
         """
         outcome = await self._change(kind, record_id, None, if_version)
-        if outcome.action is OutcomeAction.NOTHING:
-            raise ProblemError(404)
+        return outcome.action is OutcomeAction.DELETED
+
+    async def delete_versions(self, kind: str, versions: dict[str, int]) -> None:
+        """Deletes records that are still as they were seen; what others changed meanwhile stays.
+
+        Args:
+            kind: of all of them.
+            versions: by id; at most `MAX_AT_ONCE`.
+
+        Raises:
+            ProblemError: nobody can tell yet what became of some of them.
+        """
+        with _confirmed():
+            async with asyncio.timeout(CHANGE_DEADLINE_S):
+                orders = [self._outcome(kind, record_id, None, version) for record_id, version in versions.items()]
+                outcomes = await asyncio.gather(*orders)
+                await self._tables.catch_up()
+        for outcome in outcomes:
+            if outcome.result is OutcomeResult.REFUSED and outcome.code != "version_changed":
+                raise _refusal(outcome)
 
     async def _change(self, kind: str, record_id: str, value: bytes | None, if_version: int | None) -> Outcome:
-        try:
+        with _confirmed():
             async with asyncio.timeout(CHANGE_DEADLINE_S):
                 outcome = await self._outcome(kind, record_id, value, if_version)
                 await self._tables.catch_up()
-        except (TimeoutError, NotStoredError) as error:
-            detail = "not confirmed in time; it may still take effect, so look before you repeat it"
-            raise ProblemError(503, "not_confirmed", detail, headers=_RETRY_LATER) from error
-        except RecordTooLargeError as error:
-            raise ProblemError(413, detail="too large for the intake stream") from error
         if outcome.result is OutcomeResult.REFUSED:
             raise _refusal(outcome)
         return outcome
@@ -105,6 +123,17 @@ class ConfigCommands:
             INTAKE[kind], value, key=record_id.encode(), headers=headers, timeout_s=CHANGE_DEADLINE_S
         )
         return await self._outcomes.outcome(kind, stored.offset)
+
+
+@contextmanager
+def _confirmed() -> Iterator[None]:
+    try:
+        yield
+    except (TimeoutError, NotStoredError) as error:
+        detail = "not confirmed in time; it may still take effect, so look before you repeat it"
+        raise ProblemError(503, "not_confirmed", detail, headers=_RETRY_LATER) from error
+    except RecordTooLargeError as error:
+        raise ProblemError(413, detail="too large for the intake stream") from error
 
 
 def _refusal(outcome: Outcome) -> ProblemError:

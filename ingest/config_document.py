@@ -7,14 +7,18 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
+from rules.merge_patch import merge_patch
 from rules.sign import UnusableSecretError, signing_key
 from rules.verify import AuthConfigError, check_config
 from runtime.problem import ProblemError, field_errors
 from schemas.config import SPECS, SourceSpec, Spec, SubscriptionSpec, TopicSpec
-from schemas.stored import MASK, STAMPS, Record
+from schemas.stored import MASK, SHOWN_ONLY, Record
 
 MAX_DOCUMENT_BYTES = 229_376
 """The config agent takes 256 KiB; the rest is room for sealed secrets."""
+
+MAX_DEPTH = 64
+"""JSON Schemas take two levels for each of the data; what walks a document calls itself for each level."""
 
 _SECRET_BYTES = 24
 """Standard Webhooks: between 24 and 64 random bytes."""
@@ -26,7 +30,7 @@ FieldErrors = list[dict[str, str]]
 
 
 def parse_document(body: bytes) -> Document:
-    """The JSON object in a request's body, without the config agent's stamps: what was read can be sent back.
+    """The JSON object in a request's body, without what only an answer has: what was read can be sent back.
 
     Raises:
         ProblemError: 400, it is none.
@@ -37,7 +41,9 @@ def parse_document(body: bytes) -> Document:
         raise ProblemError(400, detail=f"the body is not JSON: {error}"[:300]) from error
     if not isinstance(document, dict):
         raise ProblemError(400, detail="the body is not a JSON object")
-    return {name: value for name, value in document.items() if name not in STAMPS}
+    if _nested_deeper_than(MAX_DEPTH, document):
+        raise ProblemError(400, detail=f"the body is nested more than {MAX_DEPTH} levels deep")
+    return {name: value for name, value in document.items() if name not in SHOWN_ONLY}
 
 
 def with_id(document: Document, record_id: str) -> Document:
@@ -64,6 +70,13 @@ def with_kept_secrets(kind: str, document: Document, current: Record[Spec] | Non
         same_use = document.get("auth_type") == getattr(current.spec, "auth_type", None)
         return document | known if same_use else document
     return document | {name: _unmasked(document[name], known.get(name)) for name in _SECRET_FIELDS if name in document}
+
+
+def patched(document: Document, current: Record[Spec]) -> Document:
+    """The current record with a merge patch applied; secrets that are masked or not mentioned stay as they are."""
+    whole = current.spec.model_dump(mode="json", exclude_none=True)
+    merged: Document = merge_patch(whole, document)
+    return merged | {name: _unmasked(merged[name], whole.get(name)) for name in _SECRET_FIELDS if name in merged}
 
 
 def with_generated_secret(kind: str, document: Document) -> Document:
@@ -95,6 +108,16 @@ def check_document(kind: str, document: Document) -> Spec:
     if errors or spec is None:
         raise _invalid(errors)
     return spec
+
+
+def _nested_deeper_than(max_depth: int, document: Document) -> bool:
+    level: list[Any] = [document]
+    for _ in range(max_depth):
+        inner = (node.values() if isinstance(node, dict) else node for node in level)
+        level = [child for children in inner for child in children if isinstance(child, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def _unmasked(given: Any, known: Any) -> Any:

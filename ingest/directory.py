@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass
 
+from ingest.config_index import ConfigIndex
 from ingest.refresh import NotCurrentError, Refresher
 from runtime.problem import ProblemError
 from runtime.tables import ConfigTables
 from schemas.config import SourceSpec, TopicSpec
 from schemas.ids import RECORD_ID
 from schemas.stored import Record
+
+MAX_CANDIDATES = 10
+"""Topics named to a sender that must choose one; a source rarely has more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +23,17 @@ class Destination:
 
 
 class Directory:
-    """Looks topics up.
+    """Looks topics and sources up.
 
     Args:
         tables: the replicated config tables.
+        index: knows the topics of a source.
         refresher: asked before anything is refused: "not there" may be "not there yet".
     """
 
-    def __init__(self, tables: ConfigTables, refresher: Refresher) -> None:
+    def __init__(self, tables: ConfigTables, index: ConfigIndex, refresher: Refresher) -> None:
         self._tables = tables
+        self._index = index
         self._refresher = refresher
 
     async def find(self, topic_id: str) -> Destination:
@@ -48,14 +54,61 @@ class Directory:
         Raises:
             ProblemError: 404 there is none; 503 nobody can tell now.
         """
-        try:
-            await self._refresher.refresh()
-        except NotCurrentError:
-            raise _not_current() from None
+        await self._refresh()
         found = self._known(topic_id)
         if found is None:
             raise self._missing(topic_id)
         return found
+
+    async def find_source(self, source_id: str) -> SourceSpec:
+        """The source with that id.
+
+        Raises:
+            ProblemError: 404 there is none; 503 nobody can tell now.
+        """
+        if not RECORD_ID.fullmatch(source_id):
+            raise _no_source(source_id)
+        if not self._tables.loaded:
+            raise _not_current()
+        if self._tables.source(source_id) is None:
+            await self._refresh()
+        source = self._tables.source(source_id)
+        if source is None:
+            raise _no_source(source_id)
+        return source.spec
+
+    async def default_topic(self, source_id: str) -> str:
+        """The id of the topic that stands for a source: the one with the source's id, else its only one.
+
+        Raises:
+            ProblemError: `no_default_topic`, 404 without a topic and 409 with several; 503 nobody can tell now.
+        """
+        chosen = self._default(source_id)
+        if chosen is None:
+            await self._refresh()
+            chosen = self._default(source_id)
+        if chosen is None:
+            raise self._undecided(source_id)
+        return chosen
+
+    def _default(self, source_id: str) -> str | None:
+        topics = self._index.children(SourceSpec.kind, source_id)
+        if source_id in topics:
+            return source_id
+        return topics.after("", 1)[0] if len(topics) == 1 else None
+
+    def _undecided(self, source_id: str) -> ProblemError:
+        topics = self._index.children(SourceSpec.kind, source_id)
+        if not topics:
+            return ProblemError(404, "no_default_topic", "the source has no topic")
+        detail = f"the source has {len(topics)} topics and none has its id: send to /api/v1/ingest/{{topic_id}}"
+        return ProblemError(409, "no_default_topic", detail, topics=topics.after("", MAX_CANDIDATES))
+
+    async def _refresh(self) -> None:
+        try:
+            await self._refresher.refresh()
+        except NotCurrentError:
+            raise _not_current() from None
 
     def _known(self, topic_id: str) -> Destination | None:
         topic = self._tables.topic(topic_id)
@@ -67,6 +120,11 @@ class Directory:
         if topic is None:
             return ProblemError(404, "topic_not_found", "there is no such topic")
         return ProblemError(404, "source_not_found", f"the topic's source {topic.spec.source_id} does not exist")
+
+
+def _no_source(source_id: str) -> ProblemError:
+    # The id, because the rejection has no other place for it: it names sources that exist.
+    return ProblemError(404, "source_not_found", f"there is no source {source_id[:64]}")
 
 
 def _not_current() -> ProblemError:

@@ -1,4 +1,4 @@
-"""`POST /api/v1/ingest/{topic_id}`: answers 202 when Kafka has the event, and says why when it does not.
+"""The two routes that take events: answers 202 when Kafka has the event, and says why when it does not.
 
 Plain ASGI: request objects and validation by framework cost three times the work of accepting an event.
 """
@@ -23,13 +23,14 @@ from schemas.rejection import MAX_REJECTED_BODY_BYTES, Rejection
 
 log = structlog.get_logger(__name__)
 
-PATH = "/api/v1/ingest/{topic_id}"
+TOPIC_PATH = "/api/v1/ingest/{topic_id}"
+SOURCE_PATH = "/api/webhooks/{source_id}"
 NOT_ANSWERED = 0
 _UNAVAILABLE = 503
 
 
 class IngestEndpoint:
-    """An ASGI app for one route.
+    """An ASGI app for the routes that take events.
 
     Args:
         acceptor: makes events.
@@ -79,7 +80,10 @@ class IngestEndpoint:
             source_ip=event.source_ip,
             duration_ms=round(elapsed_s * 1000, 2),
         )
-        await _send_json(send, 202, orjson.dumps({"event_id": event.event_id, "status": "QUEUED"}))
+        answer = {"event_id": event.event_id, "status": "QUEUED"}
+        if reception.wanted_source:
+            answer["task_id"] = event.event_id
+        await _send_json(send, 202, orjson.dumps(answer))
 
     async def _answer_problem(
         self, problem: ProblemError, reception: Reception, exchange: tuple[Scope, Receive, Send]

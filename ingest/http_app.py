@@ -9,16 +9,18 @@ from fastapi import FastAPI
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ingest.config_openapi import config_components, problem
 from ingest.config_routes import config_router
-from ingest.endpoint import PATH, IngestEndpoint
+from ingest.endpoint import SOURCE_PATH, TOPIC_PATH, IngestEndpoint
+from ingest.openapi_config import config_components, config_paths
+from ingest.openapi_events import event_paths, health_paths
+from ingest.openapi_problems import PROBLEM_SCHEMA
 from ingest.parts import Parts
 from runtime.admin import AdminKey
 from runtime.health import Health
 from runtime.hosts import AllowedHosts
 from runtime.problem import add_problem_handlers
 
-_PATH_START = PATH.removesuffix("{topic_id}")
+_PARAMS_BY_START = {path.partition("{")[0]: path.partition("{")[2][:-1] for path in (TOPIC_PATH, SOURCE_PATH)}
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -43,9 +45,10 @@ class IngestApp(FastAPI):
         """The OpenAPI 3.1 document."""
         if not self.openapi_schema:
             document = super().openapi()
-            document["paths"] = {PATH: {"post": _INGEST}} | document["paths"]
+            ours = event_paths(TOPIC_PATH, SOURCE_PATH) | config_paths() | health_paths()
+            document["paths"] = ours | document["paths"]
             components = document.setdefault("components", {})
-            components["schemas"] = components.get("schemas", {}) | config_components() | {"Problem": _PROBLEM}
+            components["schemas"] = components.get("schemas", {}) | config_components() | {"Problem": PROBLEM_SCHEMA}
             components["securitySchemes"] = {"adminKey": {"type": "http", "scheme": "bearer"}}
         return self.openapi_schema or {}
 
@@ -64,13 +67,21 @@ class HotPath:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on to one of the two."""
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"].startswith(_PATH_START):
-            topic_id = scope["path"][len(_PATH_START) :]
-            if topic_id and "/" not in topic_id:
-                scope["path_params"] = {"topic_id": topic_id}
+        if scope["type"] == "http" and scope["method"] == "POST":
+            params = _event_params(scope["path"])
+            if params:
+                scope["path_params"] = params
                 await self._endpoint(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+def _event_params(path: str) -> dict[str, str] | None:
+    for start, param in _PARAMS_BY_START.items():
+        if path.startswith(start):
+            value = path[len(start) :]
+            return {param: value} if value and "/" not in value else None
+    return None
 
 
 def build_app(parts: Parts, access: Access, version: str, lifespan: Lifespan | None = None) -> ASGIApp:
@@ -85,53 +96,9 @@ def build_app(parts: Parts, access: Access, version: str, lifespan: Lifespan | N
     app = IngestApp(title="Hooklog", version=version, lifespan=lifespan, redoc_url=None)
     endpoint = IngestEndpoint(parts.acceptor, parts.rejections, parts.metrics, parts.budget)
     health = Health("ingest", parts.checks(), parts.registry)
-    app.router.routes.append(Route(PATH, endpoint, methods=["POST"], name="ingest"))
+    for path in (TOPIC_PATH, SOURCE_PATH):
+        app.router.routes.append(Route(path, endpoint, methods=["POST"]))
     app.router.routes.extend(health.routes())
-    app.include_router(config_router(parts.commands, parts.tables, AdminKey(access.admin_key), parts.budget))
+    app.include_router(config_router(parts, AdminKey(access.admin_key)))
     add_problem_handlers(app)
     return AllowedHosts(HotPath(endpoint, app), access.host_names)
-
-
-_PROBLEM = {
-    "type": "object",
-    "description": "RFC 9457 problem details.",
-    "required": ["type", "title", "status", "code"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "code": {"type": "string", "description": "Stable; for programs."},
-        "detail": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
-            },
-        },
-    },
-}
-
-_ACCEPTED = {
-    "type": "object",
-    "required": ["event_id", "status"],
-    "properties": {"event_id": {"type": "string"}, "status": {"const": "QUEUED"}},
-}
-
-_INGEST = {
-    "tags": ["ingest"],
-    "summary": "Take an event in",
-    "description": "The body may be anything; it is delivered byte for byte. 202 means that Kafka has it.",
-    "operationId": "ingest",
-    "parameters": [{"name": "topic_id", "in": "path", "required": True, "schema": {"type": "string"}}],
-    "requestBody": {"content": {"*/*": {}}},
-    "responses": {
-        "202": {"description": "Stored.", "content": {"application/json": {"schema": _ACCEPTED}}},
-        "403": problem("The sender's credentials are missing or wrong."),
-        "404": problem("There is no such topic."),
-        "408": problem("The body came too slowly."),
-        "413": problem("The body is too large."),
-        "415": problem("The body is encoded."),
-        "503": problem("Kafka did not confirm: send it again after `Retry-After` seconds."),
-    },
-}

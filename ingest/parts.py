@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from ingest.accept import Acceptor
 from ingest.body import BodyBudget
 from ingest.config_commands import ConfigCommands
+from ingest.config_index import ConfigIndex
 from ingest.directory import Directory
 from ingest.metrics import IngestMetrics
 from ingest.refresh import Refresher
@@ -40,9 +41,11 @@ class Parts:
         # Senders wait for the ack, so nothing lingers: batches form by themselves under load.
         self.appender = Appender(settings.bootstrap, names, linger_ms=0)
         self.tables = ConfigTables(settings.bootstrap, names, keyring)
+        self.index = ConfigIndex(self.tables)
         self.outcomes = OutcomeReader(settings.bootstrap, names)
         self.rejections = RejectionLog(self.appender, self.metrics)
-        self.acceptor = Acceptor(Directory(self.tables, Refresher(self.tables)), self.appender, settings.max_body_bytes)
+        directory = Directory(self.tables, self.index, Refresher(self.tables))
+        self.acceptor = Acceptor(directory, self.appender, settings.max_body_bytes)
         self.commands = ConfigCommands(self.appender, self.outcomes, self.tables, keyring)
         self._connected = False
 

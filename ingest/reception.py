@@ -20,7 +20,8 @@ class Reception:
     """What is known of a request so far.
 
     Attributes:
-        topic_id: as the URL says.
+        topic_id: as the URL says; of a URL that names a source, empty until the topic is chosen.
+        wanted_source: the source that the URL names instead of a topic, else empty.
         source_ip: the peer's address; headers can be forged.
         started_s: `time.perf_counter` when its headers were there.
         source_id: whose rules apply; empty until the topic is found.
@@ -31,17 +32,20 @@ class Reception:
     headers: RequestHeaders
     source_ip: str
     body: BodyReader
+    wanted_source: str = ""
     started_s: float = field(default_factory=time.perf_counter)
     source_id: str = ""
     credentials: AbstractSet[str] = frozenset()
 
     @classmethod
     def of(cls, scope: Scope, receive: Receive, budget: BodyBudget) -> "Reception":
-        """The request of an ASGI scope whose route has a `topic_id`."""
+        """The request of an ASGI scope whose route has a `topic_id` or a `source_id`."""
+        params = scope["path_params"]
         headers = RequestHeaders(scope["headers"])
         client = scope.get("client")
         return cls(
-            topic_id=scope["path_params"]["topic_id"],
+            topic_id=params.get("topic_id", ""),
+            wanted_source=params.get("source_id", ""),
             headers=headers,
             source_ip=client[0] if client else "",
             body=BodyReader(receive, headers, budget),

@@ -91,4 +91,16 @@ def add_problem_handlers(app: FastAPI) -> None:
 
 def field_errors(errors: Any) -> list[dict[str, str]]:
     """Pydantic's errors as `{"field", "message"}`; never the value, which may be a secret."""
-    return [{"field": ".".join(str(part) for part in error["loc"]), "message": str(error["msg"])} for error in errors]
+    return [
+        {
+            "field": ".".join(str(part) for part in error["loc"] if part != "[key]"),
+            "message": _message(error),
+        }
+        for error in errors
+    ]
+
+
+def _message(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return "is unknown here"
+    return str(error["msg"]).removeprefix("Value error, ")

@@ -65,6 +65,12 @@ def _header_name(value: str) -> str:
     return value
 
 
+def _header_fault(name: str, text: str) -> str:
+    if name.lower() in RESERVED_HEADERS or name.lower().startswith("webhook-"):
+        return "is reserved"
+    return "" if _HEADER_VALUE.fullmatch(text) else "has a value that no HTTP header may have"
+
+
 def _pointer(value: str) -> str:
     if not _JSON_POINTER.fullmatch(value):
         raise ValueError("is not a JSON pointer (RFC 6901), such as /data/id")
@@ -206,11 +212,9 @@ class SubscriptionSpec(_WithSecrets):
     @field_validator("headers")
     @classmethod
     def _headers(cls, value: dict[str, str]) -> dict[str, str]:
-        for name, text in value.items():
-            if name.lower() in RESERVED_HEADERS or name.lower().startswith("webhook-"):
-                raise ValueError(f"{name} is reserved")
-            if not _HEADER_VALUE.fullmatch(text):
-                raise ValueError(f"{name} has a value that no HTTP header may have")
+        wrong = [f"{name} {fault}" for name, text in value.items() if (fault := _header_fault(name, text))]
+        if wrong:
+            raise ValueError("; ".join(wrong))
         return value
 
 

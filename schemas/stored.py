@@ -13,6 +13,9 @@ from schemas.headers import MalformedRecordError
 SpecT = TypeVar("SpecT", SourceSpec, TopicSpec, SubscriptionSpec, Spec)
 
 STAMPS = ("created_at", "updated_at", "version", "generation")
+SHOWN_ONLY = (*STAMPS, "warnings")
+"""What a shown record has beside what a person may say: it is left out of what comes back."""
+
 MASK = "********"
 
 SecretCodec = Callable[[str, str], str]

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from runtime.settings import Settings
 from runtime.streams import create_streams
 from schemas.streams import EVENTS, Stream
 from tests.kafka_fixture import RunningKafka
+from tests.openapi_contract import Contract
 
 ADMIN_KEY = "an-admin-key"
 KEYS = f"k1:{base64.b64encode(bytes(32)).decode()}"
@@ -66,8 +68,18 @@ class Gateway:
 
     @property
     def admin(self) -> httpx.Client:
-        """A client with the admin key."""
-        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {ADMIN_KEY}"}, timeout=DEADLINE_S)
+        """A client with the admin key; every answer it gets is held to the OpenAPI document."""
+        return httpx.Client(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {ADMIN_KEY}"},
+            timeout=DEADLINE_S,
+            event_hooks={"response": [self.contract.check]},
+        )
+
+    @cached_property
+    def contract(self) -> Contract:
+        """The OpenAPI document of the running ingest."""
+        return Contract(httpx.get(f"{self.url}/openapi.json").json())
 
     @property
     def url(self) -> str:
@@ -150,6 +162,13 @@ def answers(url: str, status: int) -> bool:
         return httpx.get(url, timeout=5).status_code == status
     except httpx.TransportError:
         return False
+
+
+@pytest.fixture
+def admin(gateway: Gateway) -> Iterator[httpx.Client]:
+    """The gateway's admin client."""
+    with gateway.admin as client:
+        yield client
 
 
 @pytest.fixture(scope="module")

@@ -179,6 +179,7 @@ def test_a_version_that_is_no_number_is_refused() -> None:
 def test_a_shown_record_can_be_edited_and_produced_again_with_its_mask() -> None:
     current = existing(secret="old-secret")
     shown = {"id": "s1", **GOOD, "secret": MASK, "version": 3, "generation": 2, "created_at": "x", "updated_at": "y"}
+    shown |= {"warnings": [{"field": "topic_id", "code": "dangling_reference", "message": "there is no topic t"}]}
     decision = decide(intake(shown), current)
     assert decision.record is not None
     assert isinstance(decision.record.spec, SubscriptionSpec)

@@ -2,8 +2,6 @@
 
 import base64
 import hmac
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -12,17 +10,12 @@ import pytest
 from schemas.outcome import decode_outcome
 from schemas.stored import MASK
 from schemas.streams import INTAKE, OUTCOMES, TABLES
-from tests.ingest_fixture import Gateway, gateway
+from tests.concurrently import run_together
+from tests.ingest_fixture import Gateway, admin, gateway
 
-__all__ = ["gateway"]
+__all__ = ["admin", "gateway"]
 
 SOURCES, TOPICS, SUBSCRIPTIONS = "/api/v1/sources", "/api/v1/topics", "/api/v1/subscriptions"
-
-
-@pytest.fixture
-def admin(gateway: Gateway) -> Iterator[httpx.Client]:
-    with gateway.admin as client:
-        yield client
 
 
 def subscription(**fields: Any) -> dict[str, Any]:
@@ -42,7 +35,9 @@ def test_without_the_admin_key_nothing_is_told_or_changed(gateway: Gateway) -> N
             stranger.get(f"{SOURCES}/x"),
             stranger.post(SOURCES, json={}),
             stranger.put(f"{SOURCES}/x", json={}),
+            stranger.patch(f"{SOURCES}/x", json={}),
             stranger.delete(f"{SOURCES}/x"),
+            stranger.get(f"{SOURCES}/x/references"),
             stranger.get(SOURCES, headers={"Authorization": "Bearer wrong"}),
         ]
     assert {answer.status_code for answer in answers} == {401}
@@ -82,25 +77,19 @@ def test_an_id_that_is_taken_is_a_conflict(admin: httpx.Client) -> None:
 
 
 def test_of_many_that_create_the_same_id_one_does(gateway: Gateway) -> None:
-    statuses: list[int] = []
-
-    def create() -> None:
+    def create(_: int) -> int:
         with gateway.admin as client:
-            statuses.append(client.post(TOPICS, json={"id": "raced", "source_id": "s"}).status_code)
+            return client.post(TOPICS, json={"id": "raced", "source_id": "s"}).status_code
 
-    run_together(create, 8)
-    assert sorted(statuses) == [201] + [409] * 7
+    assert sorted(run_together(create, 8)) == [201] + [409] * 7
 
 
 def test_replaces_at_the_same_time_all_take_effect_and_say_so(gateway: Gateway) -> None:
-    statuses: list[int] = []
-
-    def replace() -> None:
+    def replace(_: int) -> int:
         with gateway.admin as client:
-            statuses.append(client.put(f"{TOPICS}/shared", json={"source_id": "s"}).status_code)
+            return client.put(f"{TOPICS}/shared", json={"source_id": "s"}).status_code
 
-    run_together(replace, 3)
-    assert sorted(statuses) == [200, 200, 201]
+    assert sorted(run_together(replace, 3)) == [200, 200, 201]
 
 
 def test_if_match_holds_a_change_to_the_version_that_was_read(admin: httpx.Client) -> None:
@@ -243,11 +232,3 @@ def test_pages_follow_the_ids_and_end(admin: httpx.Client) -> None:
     assert pages == -(-len(seen) // 2)
     assert admin.get(SOURCES, params={"cursor": "?"}).status_code == 400
     assert admin.get(SOURCES, params={"limit": 0}).status_code == 422
-
-
-def run_together(work: Any, count: int) -> None:
-    threads = [threading.Thread(target=work) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()

@@ -124,7 +124,10 @@ def _texts(value: Any) -> list[str]:
 
 
 def _invalid(error: ValidationError) -> RefusedError:
-    errors = [(".".join(str(part) for part in item["loc"]), str(item["msg"])) for item in error.errors()]
+    errors = [
+        (".".join(str(part) for part in item["loc"]), str(item["msg"]).removeprefix("Value error, "))
+        for item in error.errors()
+    ]
     reason = "; ".join(f"{field}: {message}" if field else message for field, message in errors)
     return RefusedError("invalid", errors[0][0], reason[:2_000])
 

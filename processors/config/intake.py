@@ -8,7 +8,7 @@ from aiokafka import ConsumerRecord
 
 from schemas.headers import first_values
 from schemas.ids import RECORD_ID
-from schemas.stored import STAMPS
+from schemas.stored import SHOWN_ONLY
 
 MAX_CONFIG_BYTES = 262_144
 """A subscription with every list full is below 200 KiB."""
@@ -100,7 +100,7 @@ class Intake:
             raise RefusedError("invalid", "hl-if-version", "the header hl-if-version is not a whole number") from None
 
     def document(self, record_id: str) -> dict[str, Any]:
-        """The JSON object in the value, with its id and without the config agent's stamps.
+        """The JSON object in the value, with its id and without what only an answer has.
 
         Raises:
             RefusedError: it is too large, no JSON, no object, or names another id.
@@ -116,4 +116,4 @@ class Intake:
             raise RefusedError("malformed", "", "the value is not a JSON object")
         if document.setdefault("id", record_id) != record_id:
             raise RefusedError("invalid", "id", "the id in the value is not the key")
-        return {name: value for name, value in document.items() if name not in STAMPS}
+        return {name: value for name, value in document.items() if name not in SHOWN_ONLY}

@@ -1,0 +1,103 @@
+"""What the OpenAPI document says of the routes that take events, and of those that every service has."""
+
+from typing import Any
+
+from ingest.openapi_problems import problem_responses
+
+Json = dict[str, Any]
+
+_EVENT_ID = "01JGKC6Y3XSPA7QZ0N8M4T5R2V"
+_REFUSED = (
+    "signature_missing",
+    "signature_malformed",
+    "signature_mismatch",
+    "auth_type_unknown",
+    "source_not_found",
+    "body_too_slow",
+    "too_large",
+    "content_encoding",
+    "host_not_allowed",
+    "internal_error",
+    "unavailable",
+    "overloaded",
+    "not_stored",
+)
+_BODY = {"content": {"*/*": {"examples": {"order": {"value": {"type": "order.created", "order": {"id": 17}}}}}}}
+_DESCRIPTION = "The body may be anything; it is delivered byte for byte. 202 means that Kafka has it."
+
+
+def event_paths(topic_path: str, source_path: str) -> dict[str, Json]:
+    """The paths that take events."""
+    accepted = {"event_id": _EVENT_ID, "status": "QUEUED"}
+    return {
+        topic_path: {
+            "post": _take("ingest", "Take an event in", "topic_id", accepted, "topic_not_found"),
+        },
+        source_path: {
+            "post": _take(
+                "ingest_of_source",
+                "Take an event into the source's default topic: the one with the source's id, else its only one",
+                "source_id",
+                accepted | {"task_id": _EVENT_ID},
+                "no_topic",
+                "many_topics",
+            ),
+        },
+    }
+
+
+def health_paths() -> dict[str, Json]:
+    """The paths that every service has; they need no key."""
+    checks = {"producer": True, "tables": True, "outcomes": True}
+    ready = {"service": "ingest", "ready": True, "checks": checks}
+    unready = {"service": "ingest", "ready": False, "checks": checks | {"tables": False}}
+    return {
+        "/health": _look(
+            "health", "Whether it lives", {"200": _answer("It does.", {"service": "ingest", "alive": True})}
+        ),
+        "/ready": _look(
+            "ready",
+            "Whether it can do its job",
+            {"200": _answer("It can.", ready), "503": _answer("A check fails; no problem document.", unready)},
+        ),
+        "/metrics": _look(
+            "metrics",
+            "Metrics for Prometheus",
+            {"200": {"description": "Text.", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+        ),
+    }
+
+
+def _take(operation_id: str, summary: str, parameter: str, accepted: Json, *problems: str) -> Json:
+    schema = {
+        "type": "object",
+        "required": list(accepted),
+        "properties": {"event_id": {"type": "string"}, "status": {"const": "QUEUED"}}
+        | {name: {"type": "string"} for name in ("task_id",) if name in accepted},
+    }
+    content = {"application/json": {"schema": schema, "examples": {"accepted": {"value": accepted}}}}
+    return {
+        "tags": ["ingest"],
+        "summary": summary,
+        "description": _DESCRIPTION,
+        "operationId": operation_id,
+        "parameters": [{"name": parameter, "in": "path", "required": True, "schema": {"type": "string"}}],
+        "requestBody": _BODY,
+        "responses": {"202": {"description": "Stored.", "content": content}} | problem_responses(*problems, *_REFUSED),
+    }
+
+
+def _answer(description: str, example: Json) -> Json:
+    content = {"schema": {"type": "object"}, "examples": {"answer": {"value": example}}}
+    return {"description": description, "content": {"application/json": content}}
+
+
+def _look(operation_id: str, summary: str, responses: Json) -> Json:
+    return {
+        "get": {
+            "tags": ["health"],
+            "summary": summary,
+            "operationId": operation_id,
+            "responses": responses | problem_responses("host_not_allowed", "internal_error"),
+        }
+    }

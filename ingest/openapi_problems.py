@@ -1,0 +1,132 @@
+"""Example problem documents of the OpenAPI document: made by the class that makes the real ones."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import orjson
+
+from runtime.problem import ProblemError
+
+_RETRY_LATER = {"Retry-After": "5"}
+_NOT_READ = "the configuration cannot be read from Kafka now"
+_NOT_CONFIRMED = "not confirmed in time; it may still take effect, so look before you repeat it"
+_INVALID = [
+    {"field": "retry.delays_s.0", "message": "Input should be greater than or equal to 1"},
+    {"field": "target_url", "message": "must be an http or https URL with a host"},
+]
+_REFERENCES = [{"kind": "topics", "id": "orders"}, {"kind": "topics", "id": "payments"}]
+
+PROBLEMS: Mapping[str, ProblemError] = MappingProxyType(
+    {
+        "malformed": ProblemError(400, detail="the body is not JSON: unexpected end of data: line 1 column 2 (char 1)"),
+        "bad_cursor": ProblemError(400, detail="the cursor is none of ours; leave it out to begin again"),
+        "bad_condition": ProblemError(400, detail='If-Match must be * or quoted tags, such as "17"'),
+        "admin_key_missing": ProblemError(
+            401, detail="send Authorization: Bearer <admin key>", headers={"WWW-Authenticate": "Bearer"}
+        ),
+        "signature_missing": ProblemError(403, "signature_missing", "header x-hub-signature-256 is missing"),
+        "signature_malformed": ProblemError(403, "signature_malformed", "the signature has not the length of one"),
+        "signature_mismatch": ProblemError(
+            403, "signature_mismatch", "no secret of the source makes this signature of this body"
+        ),
+        "auth_type_unknown": ProblemError(
+            403, "auth_type_unknown", "the source names a verification that does not exist here"
+        ),
+        "not_found": ProblemError(404),
+        "topic_not_found": ProblemError(404, "topic_not_found", "there is no such topic"),
+        "source_not_found": ProblemError(404, "source_not_found", "there is no source shop"),
+        "no_topic": ProblemError(404, "no_default_topic", "the source has no topic"),
+        "body_too_slow": ProblemError(408, "body_too_slow", "no complete body after 30 s"),
+        "exists": ProblemError(
+            409,
+            "exists",
+            "there is one with this id",
+            errors=[{"field": "id", "message": "there is one with this id"}],
+        ),
+        "conflict": ProblemError(409, detail="others changed it at every try; send If-Match with the version you read"),
+        "in_use": ProblemError(
+            409,
+            "in_use",
+            "2 topics refer to it; delete them first, or leave out cascade=false",
+            counts={"topics": 2},
+            references=_REFERENCES,
+        ),
+        "many_topics": ProblemError(
+            409,
+            "no_default_topic",
+            "the source has 2 topics and none has its id: send to /api/v1/ingest/{topic_id}",
+            topics=["orders", "payments"],
+        ),
+        "version_changed": ProblemError(412, detail="there is version 18 now"),
+        "too_large": ProblemError(413, detail="the body may have at most 1048576 bytes", max_body_bytes=1_048_576),
+        "content_encoding": ProblemError(415, "content_encoding", "Content-Encoding gzip is not taken: send it plain"),
+        "patch_type": ProblemError(
+            415,
+            detail="a patch is of type application/merge-patch+json",
+            headers={"Accept-Patch": "application/merge-patch+json, application/json"},
+        ),
+        "host_not_allowed": ProblemError(421, detail="add the name to HOOKLOG_ALLOWED_HOSTS"),
+        "invalid": ProblemError(422, "invalid", "wrong: retry.delays_s.0, target_url", errors=_INVALID),
+        "invalid_parameter": ProblemError(
+            422,
+            "invalid",
+            "wrong parameters: colour",
+            errors=[{"field": "colour", "message": "is unknown here"}],
+        ),
+        "internal_error": ProblemError(500, detail="the failure is in the service's log"),
+        "unavailable": ProblemError(503, detail=_NOT_READ, headers=_RETRY_LATER),
+        "not_confirmed": ProblemError(503, "not_confirmed", _NOT_CONFIRMED, headers=_RETRY_LATER),
+        "not_stored": ProblemError(
+            503, "not_stored", "Kafka has not confirmed the event; send it again", headers=_RETRY_LATER
+        ),
+        "overloaded": ProblemError(503, "overloaded", "too much is waiting to be stored", headers=_RETRY_LATER),
+    }
+)
+"""By the name of the example; the code is the same wherever one status has one reason."""
+
+_HEADER_SCHEMA = {"schema": {"type": "string"}}
+
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "description": "RFC 9457 problem details. Other members are named where they occur.",
+    "required": ["type", "title", "status", "code"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "code": {"type": "string", "description": "Stable; for programs."},
+        "detail": {"type": "string", "description": "For people; may change."},
+        "errors": {
+            "type": "array",
+            "description": "Every bad field or parameter.",
+            "items": {
+                "type": "object",
+                "required": ["field", "message"],
+                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+    },
+}
+
+
+def problem_responses(*names: str) -> dict[str, Any]:
+    """The responses of an operation that are problem documents, with an example for each name, by status."""
+    by_status: dict[int, dict[str, ProblemError]] = defaultdict(dict)
+    for name in names:
+        by_status[PROBLEMS[name].status][name] = PROBLEMS[name]
+    return {str(status): _response(problems) for status, problems in sorted(by_status.items())}
+
+
+def _response(problems: dict[str, ProblemError]) -> dict[str, Any]:
+    documents = {name: orjson.loads(problem.response().body) for name, problem in problems.items()}
+    codes = ", ".join(dict.fromkeys(f"`{document['code']}`" for document in documents.values()))
+    title = next(iter(documents.values()))["title"]
+    content = {
+        "schema": {"$ref": "#/components/schemas/Problem"},
+        "examples": {name: {"value": document} for name, document in documents.items()},
+    }
+    response = {"description": f"{title}: {codes}.", "content": {"application/problem+json": content}}
+    headers = {name: _HEADER_SCHEMA for problem in problems.values() for name in problem.headers}
+    return response | ({"headers": headers} if headers else {})
