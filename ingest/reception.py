@@ -21,6 +21,8 @@ class Reception:
 
     Attributes:
         topic_id: as the URL says.
+        path: of the URL, as received.
+        query: of the URL, as received, without the question mark.
         source_ip: the peer's address; headers can be forged.
         started_s: `time.perf_counter` when its headers were there.
         source_id: whose rules apply; empty until the topic is found.
@@ -31,6 +33,8 @@ class Reception:
     headers: RequestHeaders
     source_ip: str
     body: BodyReader
+    path: bytes = b""
+    query: bytes = b""
     started_s: float = field(default_factory=time.perf_counter)
     source_id: str = ""
     credentials: AbstractSet[str] = frozenset()
@@ -45,6 +49,8 @@ class Reception:
             headers=headers,
             source_ip=client[0] if client else "",
             body=BodyReader(receive, headers, budget),
+            path=scope.get("raw_path") or scope["path"].encode(),
+            query=scope.get("query_string", b""),
         )
 
     def at_source(self, source: SourceSpec, credentials: AbstractSet[str]) -> None:
