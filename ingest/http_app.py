@@ -126,6 +126,7 @@ _INGEST = {
     "parameters": [{"name": "topic_id", "in": "path", "required": True, "schema": {"type": "string"}}],
     "requestBody": {"content": {"*/*": {}}},
     "responses": {
+        "200": {"description": "No event but a question, such as Slack's url_verification: the answer to it."},
         "202": {"description": "Stored.", "content": {"application/json": {"schema": _ACCEPTED}}},
         "403": problem("The sender's credentials are missing or wrong."),
         "404": problem("There is no such topic."),
