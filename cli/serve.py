@@ -9,15 +9,16 @@ from cli.exits import refuse
 def serve(service: str) -> None:
     """Run `ingest`, `processors` or `projections` until it is stopped.
 
-    Missing or malformed secrets end it with exit code 2: starting it again would change nothing.
+    Missing or malformed secrets and plug-ins end it with exit code 2: starting it again would change nothing.
     """
     settings = read_settings()
+    from rules.verify.plugins import PluginError
     from runtime.keyring import UnusableKeyringError
     from runtime.secrets_files import SetSecretError
 
     try:
         importlib.import_module(f"{service}.app").run(settings)
-    except (SetSecretError, UnusableKeyringError) as error:
+    except (SetSecretError, UnusableKeyringError, PluginError) as error:
         refuse(error)
     except KeyboardInterrupt:
         raise SystemExit(0) from None  # Ctrl-C is how a person stops it

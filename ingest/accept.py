@@ -21,6 +21,18 @@ RETRY_AFTER_S = 5
 """A broker that was killed is back in about that time."""
 
 
+class AnswerInsteadError(Exception):
+    """Answer 200 with this: the request proves its sender, and is no event but a question.
+
+    Args:
+        answer: a JSON document.
+    """
+
+    def __init__(self, answer: bytes) -> None:
+        super().__init__("the sender asks for an answer")
+        self.answer = answer
+
+
 class Acceptor:
     """Makes events of requests.
 
@@ -40,6 +52,7 @@ class Acceptor:
 
         Raises:
             ProblemError: it is no event; the request may be repeated when the status is 503.
+            AnswerInsteadError: it is no event, and is to be answered.
             SenderGoneError: the sender hung up.
         """
         if reception.wanted_source:
@@ -50,6 +63,7 @@ class Acceptor:
         _require_readable(reception)
         body = await reception.body.read(min(self._max_body_bytes, source.max_body_bytes or self._max_body_bytes))
         destination = await self._verified(reception, destination, body)
+        _answer_questions(destination.source.spec, reception, body)
         event, key = _event(reception, destination, body)
         await self._store(event, key)
         return event
@@ -96,8 +110,25 @@ def _verifier(source: SourceSpec) -> Verifier:
 
 
 def _verify(source: SourceSpec, reception: Reception, body: bytes) -> None:
-    request = SignedRequest(reception.headers, body, source.all_secrets, source.auth_config, time.time())
-    verify(source.auth_type, request)
+    verify(source.auth_type, _signed_request(source, reception, body))
+
+
+def _answer_questions(source: SourceSpec, reception: Reception, body: bytes) -> None:
+    answer = _verifier(source).answer(_signed_request(source, reception, body))
+    if answer is not None:
+        raise AnswerInsteadError(answer)
+
+
+def _signed_request(source: SourceSpec, reception: Reception, body: bytes) -> SignedRequest:
+    return SignedRequest(
+        headers=reception.headers,
+        body=body,
+        secrets=source.all_secrets,
+        auth_config=source.auth_config,
+        now_s=time.time(),
+        path=reception.path,
+        query=reception.query,
+    )
 
 
 def _require_readable(reception: Reception) -> None:

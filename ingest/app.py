@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from importlib.metadata import version
+from importlib.metadata import entry_points, version
 
 import structlog
 import uvloop
@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from ingest.http_app import Access, build_app
 from ingest.parts import Parts
 from ingest.server import Server, build_server, raise_open_files_limit
+from rules.verify.plugins import GROUP, add_plugins
 from runtime.keyring import Keyring
 from runtime.secrets_files import load_admin_key, load_encryption_keys
 from runtime.settings import Settings
@@ -26,9 +27,11 @@ def run(settings: Settings) -> None:
     Raises:
         SetSecretError: a secret is missing.
         UnusableKeyringError: the encryption keys cannot be used.
+        PluginError: a verifier that is installed cannot be used.
         SystemExit: with status 1, the port is taken or a part failed; the log says which.
     """
     configure_logging(settings.log_level)
+    add_plugins(entry_points(group=GROUP))
     raise_open_files_limit()
     service = IngestService(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

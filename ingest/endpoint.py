@@ -9,7 +9,7 @@ import orjson
 import structlog
 from starlette.types import Receive, Scope, Send
 
-from ingest.accept import Acceptor
+from ingest.accept import Acceptor, AnswerInsteadError
 from ingest.body import BodyBudget, SenderGoneError
 from ingest.metrics import IngestMetrics
 from ingest.reception import Reception
@@ -54,6 +54,8 @@ class IngestEndpoint:
         try:
             event = await self._acceptor.accept(reception)
             await self._answer_accepted(event, reception, send)
+        except AnswerInsteadError as question:
+            await self._answer_question(question.answer, reception, send)
         except SenderGoneError:
             self._refused(reception, ProblemError(NOT_ANSWERED, "sender_gone", "the sender hung up"))
         except ProblemError as problem:
@@ -84,6 +86,11 @@ class IngestEndpoint:
         if reception.wanted_source:
             answer["task_id"] = event.event_id
         await _send_json(send, 202, orjson.dumps(answer))
+
+    async def _answer_question(self, answer: bytes, reception: Reception, send: Send) -> None:
+        self._metrics.requests.labels("200").inc()
+        log.info("question_answered", topic_id=reception.topic_id, source_id=reception.source_id)
+        await _send_json(send, 200, answer)
 
     async def _answer_problem(
         self, problem: ProblemError, reception: Reception, exchange: tuple[Scope, Receive, Send]

@@ -11,6 +11,21 @@ _REFUSED = (
     "signature_missing",
     "signature_malformed",
     "signature_mismatch",
+    "timestamp_missing",
+    "timestamp_malformed",
+    "timestamp_too_old",
+    "timestamp_too_new",
+    "id_missing",
+    "id_malformed",
+    "token_missing",
+    "token_malformed",
+    "token_mismatch",
+    "credentials_missing",
+    "credentials_malformed",
+    "credentials_mismatch",
+    "body_malformed",
+    "body_hash_missing",
+    "body_hash_mismatch",
     "auth_type_unknown",
     "source_not_found",
     "body_too_slow",
@@ -23,6 +38,15 @@ _REFUSED = (
     "not_stored",
 )
 _BODY = {"content": {"*/*": {"examples": {"order": {"value": {"type": "order.created", "order": {"id": 17}}}}}}}
+_QUESTION = {
+    "description": "No event but a question of the sender, such as Slack's url_verification: the answer to it.",
+    "content": {
+        "application/json": {
+            "schema": {"type": "object"},
+            "examples": {"slack": {"value": {"challenge": "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"}}},
+        }
+    },
+}
 _DESCRIPTION = "The body may be anything; it is delivered byte for byte. 202 means that Kafka has it."
 
 
@@ -83,7 +107,8 @@ def _take(operation_id: str, summary: str, parameter: str, accepted: Json, *prob
         "operationId": operation_id,
         "parameters": [{"name": parameter, "in": "path", "required": True, "schema": {"type": "string"}}],
         "requestBody": _BODY,
-        "responses": {"202": {"description": "Stored.", "content": content}} | problem_responses(*problems, *_REFUSED),
+        "responses": {"200": _QUESTION, "202": {"description": "Stored.", "content": content}}
+        | problem_responses(*problems, *_REFUSED),
     }
 
 

@@ -31,6 +31,29 @@ PROBLEMS: Mapping[str, ProblemError] = MappingProxyType(
         "signature_mismatch": ProblemError(
             403, "signature_mismatch", "no secret of the source makes this signature of this body"
         ),
+        "timestamp_missing": ProblemError(403, "timestamp_missing", "header webhook-timestamp is missing"),
+        "timestamp_malformed": ProblemError(
+            403, "timestamp_malformed", "the signed time is not whole seconds since 1970"
+        ),
+        "timestamp_too_old": ProblemError(403, "timestamp_too_old", "the signed time is more than 300 s ago"),
+        "timestamp_too_new": ProblemError(403, "timestamp_too_new", "the signed time is more than 300 s ahead"),
+        "id_missing": ProblemError(403, "id_missing", "header webhook-id is empty"),
+        "id_malformed": ProblemError(403, "id_malformed", "header webhook-id is there 2 times"),
+        "token_missing": ProblemError(403, "token_missing", "header Authorization is missing"),
+        "token_malformed": ProblemError(403, "token_malformed", "header Authorization does not start with Bearer"),
+        "token_mismatch": ProblemError(403, "token_mismatch", "it is no secret of the source"),
+        "credentials_missing": ProblemError(403, "credentials_missing", "header Authorization is missing"),
+        "credentials_malformed": ProblemError(
+            403, "credentials_malformed", "header Authorization does not start with Basic"
+        ),
+        "credentials_mismatch": ProblemError(403, "credentials_mismatch", "it is no secret of the source"),
+        "body_malformed": ProblemError(403, "body_malformed", "the body is not application/x-www-form-urlencoded"),
+        "body_hash_missing": ProblemError(
+            403, "body_hash_missing", "the body is no application/x-www-form-urlencoded, and the URL has no bodySHA256"
+        ),
+        "body_hash_mismatch": ProblemError(
+            403, "body_hash_mismatch", "bodySHA256 in the URL is not the hash of this body"
+        ),
         "auth_type_unknown": ProblemError(
             403, "auth_type_unknown", "the source names a verification that does not exist here"
         ),

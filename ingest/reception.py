@@ -22,6 +22,8 @@ class Reception:
     Attributes:
         topic_id: as the URL says; of a URL that names a source, empty until the topic is chosen.
         wanted_source: the source that the URL names instead of a topic, else empty.
+        path: of the URL, as received.
+        query: of the URL, as received, without the question mark.
         source_ip: the peer's address; headers can be forged.
         started_s: `time.perf_counter` when its headers were there.
         source_id: whose rules apply; empty until the topic is found.
@@ -33,6 +35,8 @@ class Reception:
     source_ip: str
     body: BodyReader
     wanted_source: str = ""
+    path: bytes = b""
+    query: bytes = b""
     started_s: float = field(default_factory=time.perf_counter)
     source_id: str = ""
     credentials: AbstractSet[str] = frozenset()
@@ -49,6 +53,8 @@ class Reception:
             headers=headers,
             source_ip=client[0] if client else "",
             body=BodyReader(receive, headers, budget),
+            path=scope.get("raw_path") or scope["path"].encode(),
+            query=scope.get("query_string", b""),
         )
 
     def at_source(self, source: SourceSpec, credentials: AbstractSet[str]) -> None:

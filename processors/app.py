@@ -5,6 +5,7 @@ import contextlib
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
+from importlib.metadata import entry_points
 
 import structlog
 import uvicorn
@@ -32,6 +33,7 @@ from processors.turns import Turns
 from processors.watch import watch
 from rules.addresses import AddressPolicy
 from rules.ladder import Ladder
+from rules.verify.plugins import GROUP, add_plugins
 from runtime.health import Health
 from runtime.hosts import AllowedHosts
 from runtime.kafka import Appender, EndOffsets, wait_for_broker
@@ -59,9 +61,11 @@ def run(settings: Settings) -> None:
     """Runs a worker until SIGTERM or SIGINT.
 
     Raises:
+        PluginError: a verifier that is installed cannot be used.
         SystemExit: with status 1, when it cannot go on; a supervisor starts another.
     """
     configure_logging(settings.log_level)
+    add_plugins(entry_points(group=GROUP))  # the config agent must know what ingest knows
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         status = runner.run(_serve(settings))
     raise SystemExit(status)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 
@@ -20,6 +21,9 @@ MAX_EVENT_TYPE_CHARS = 200
 
 MAX_KEY_CHARS = 256
 """Of dedup ids and ordering keys, which are Kafka keys and dedup state; longer ones are hashed."""
+
+MAX_FORM_FIELDS = 1_000
+"""Twilio sends some thirty."""
 
 _BODY_TYPE_POINTERS = ("/type", "/event_type", "/event")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -76,7 +80,7 @@ def _event_types(rule: EventTypeRule | None, provider: Place | None, request: "_
     if rule is not None:
         yield _event_type(rule.const or request.value(rule.header, rule.pointer))
     if provider is not None:
-        yield _event_type(request.value(provider.header, provider.pointer))
+        yield _event_type(request.of_provider(provider))
     yield _event_type(request.headers.text("ce-type"))  # CloudEvents 1.0.2, HTTP binding, section 3.1
     for pointer in _BODY_TYPE_POINTERS:
         yield _event_type(request.at(pointer))
@@ -86,7 +90,7 @@ def _dedup_ids(rule: DedupRule | None, provider: Place | None, request: "_Reques
     if rule is not None:
         yield _key(request.value(rule.header, rule.pointer))
     if provider is not None:
-        yield _key(request.value(provider.header, provider.pointer))
+        yield _key(request.of_provider(provider))
     ce_id, ce_source = request.headers.text("ce-id"), request.headers.text("ce-source")
     if ce_id and ce_source:
         yield _key(f"{ce_source} {ce_id}")  # unique only together: CloudEvents 1.0.2, section 3.1.1
@@ -106,6 +110,12 @@ class _Request:
             return self.headers.text(header)
         return "" if pointer is None else self.at(pointer)
 
+    def of_provider(self, place: Place) -> str:
+        """The value where a provider puts it."""
+        if place.form:
+            return next(filter(None, (self._form.get(name, "") for name in place.form)), "")
+        return self.value(place.header, place.pointer)
+
     def at(self, pointer: str) -> str:
         """The text or whole number that a JSON pointer (RFC 6901) leads to, as text; else empty."""
         value = self._json
@@ -114,6 +124,13 @@ class _Request:
         if isinstance(value, bool) or not isinstance(value, str | int):
             return ""
         return str(value)
+
+    @cached_property
+    def _form(self) -> dict[str, str]:
+        try:
+            return dict(parse_qsl(self._body.decode("ascii"), max_num_fields=MAX_FORM_FIELDS))
+        except ValueError:  # not ASCII, or more fields
+            return {}
 
     @cached_property
     def _json(self) -> Any:

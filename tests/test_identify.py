@@ -128,3 +128,23 @@ def test_every_request_is_identified_within_bounds(headers: dict[str, bytes], bo
     assert 0 < len(found.event_type) <= MAX_EVENT_TYPE_CHARS
     assert len(found.dedup_id) <= MAX_KEY_CHARS
     assert 0 < len(found.partition_key("event").encode()) <= 4 * MAX_KEY_CHARS
+
+
+@pytest.mark.parametrize(
+    ("body", "event_type"),
+    [
+        (b"SmsStatus=sent&MessageStatus=delivered", "delivered"),
+        (b"MessageStatus=&SmsStatus=sent%20twice", "sent twice"),
+        (b"CallStatus=ringing", "unknown"),
+        (b"", "unknown"),
+        (b"\xff=1", "unknown"),
+        (b"a=1&" * 2_000 + b"SmsStatus=sent", "unknown"),
+        (b'{"type":"t"}', "t"),
+    ],
+)
+def test_a_form_has_its_type_in_the_first_of_the_provider_s_fields_that_says_something(
+    body: bytes, event_type: str
+) -> None:
+    topic = TopicSpec.model_validate({"id": "t", "source_id": "s"})
+    place = Place(form=("MessageStatus", "SmsStatus"))
+    assert identify(topic, RequestHeaders([]), body, event_type=place).event_type == event_type

@@ -85,7 +85,20 @@ def test_an_unknown_auth_type_is_refused() -> None:
 
 
 def test_the_known_auth_types_are_listed() -> None:
-    assert known_auth_types() == ["github", "hmac", "none"]
+    assert known_auth_types() == [
+        "basic",
+        "github",
+        "gitlab",
+        "hmac",
+        "none",
+        "shopify",
+        "slack",
+        "standard_webhooks",
+        "stripe",
+        "svix",
+        "token",
+        "twilio",
+    ]
 
 
 @given(secret=SECRETS, body=BODIES)
@@ -136,9 +149,7 @@ def test_a_generic_signature_or_body_with_one_other_byte_is_refused(
     if data.draw(st.booleans()):
         body = one_other_byte(data, body)
     else:
-        changed = one_other_byte(data, signature)
-        # Hex means the same in capitals.
-        signature = changed if encoding == "base64" or changed.lower() != signature else b""
+        signature = one_other_byte(data, signature)
     signed = request({"X-Webhook-Signature": signature}, body, ["secret"], config)
     assert refusal("hmac", signed) in {"signature_mismatch", "signature_malformed"}
 

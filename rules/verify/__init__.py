@@ -1,16 +1,40 @@
 """Who sent a request: one file a provider, pure decisions."""
 
-from rules.verify.registry import check_config, known_auth_types, verifier_of, verify
-from rules.verify.verifier import AuthConfigError, Place, SignedRequest, VerificationError, Verifier
+from rules.verify.providers import Provider, providers
+from rules.verify.registry import (
+    add_verifier,
+    check_config,
+    known_auth_types,
+    signed_headers,
+    verifier_of,
+    verify,
+)
+from rules.verify.setting import Setting
+from rules.verify.verifier import (
+    AuthConfigError,
+    CannotSignError,
+    Place,
+    SignedRequest,
+    Unsigned,
+    VerificationError,
+    Verifier,
+)
 
 __all__ = [
     "AuthConfigError",
+    "CannotSignError",
     "Place",
+    "Provider",
+    "Setting",
     "SignedRequest",
+    "Unsigned",
     "VerificationError",
     "Verifier",
+    "add_verifier",
     "check_config",
     "known_auth_types",
+    "providers",
+    "signed_headers",
     "verifier_of",
     "verify",
 ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from rules.request_headers import RequestHeaders
+from rules.verify.setting import Setting
 
 FieldError = tuple[str, str]
 """A field such as `auth_config.header`, and what is wrong with it."""
@@ -40,12 +41,26 @@ class AuthConfigError(ValueError):
         super().__init__("; ".join(f"{field} {message}" for field, message in self.errors))
 
 
+class CannotSignError(ValueError):
+    """Send it by other means: nobody here can sign such a request as the sender would."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a value stands in a request: in a header, or in the JSON body (RFC 6901 pointer)."""
+    """Where a value stands in a request.
+
+    Attributes:
+        header: its name.
+        pointer: RFC 6901, into a JSON body.
+        form: names of fields of a form, of which the first that is there counts.
+    """
 
     header: str = ""
     pointer: str = ""
+    form: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.header or self.pointer or " or ".join(self.form)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +72,8 @@ class SignedRequest:
         secrets: every secret that is valid now; any of them may have signed.
         auth_config: the provider's settings, as `check_config` passed them.
         now_s: epoch seconds, for providers that sign a time.
+        path: of the URL, as received, for providers that sign it.
+        query: of the URL, as received, without the question mark.
     """
 
     headers: RequestHeaders
@@ -64,12 +81,45 @@ class SignedRequest:
     secrets: Sequence[str]
     auth_config: Mapping[str, Any]
     now_s: float
+    path: bytes = b""
+    query: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsigned:
+    """A request that is to be sent as the sender would send it.
+
+    Attributes:
+        secrets: never empty, unless the provider needs none; a sender uses the first, or all where several
+            signatures have room.
+        now_s: epoch seconds.
+    """
+
+    secrets: Sequence[str]
+    auth_config: Mapping[str, Any]
+    body: bytes
+    now_s: float
+    content_type: str
 
 
 class Verifier(ABC):
-    """One provider's way to prove who sent a request."""
+    """One provider's way to prove who sent a request. A plug-in is a subclass that is made without arguments."""
 
     auth_type: ClassVar[str]
+    title: ClassVar[str] = ""
+    """The provider's name for people."""
+    proof: ClassVar[str] = ""
+    """What the secret is, and where the sender shows it."""
+    docs_url: ClassVar[str] = ""
+    """The page with the provider's rule."""
+    settings: ClassVar[tuple[Setting, ...]] = ()
+    """What `auth_config` may say."""
+    signature_headers: ClassVar[tuple[str, ...]] = ()
+    """Headers whose values are credentials: they are never stored."""
+    other_headers: ClassVar[tuple[str, ...]] = ()
+    """Headers that are read beside them."""
+    signs_time: ClassVar[bool] = False
+    """Whether a request that was captured is refused when it comes later."""
     event_type: ClassVar[Place | None] = None
     """Where this provider puts the type of an event."""
     dedup_id: ClassVar[Place | None] = None
@@ -77,7 +127,7 @@ class Verifier(ABC):
 
     def credential_headers(self, auth_config: Mapping[str, Any]) -> frozenset[str]:  # noqa: ARG002 - for providers
         """Lower-cased names of the headers whose values must never be stored."""
-        return frozenset()
+        return frozenset(name.lower() for name in self.signature_headers)
 
     def check_config(self, auth_config: Mapping[str, Any], secrets: Sequence[str]) -> None:
         """Passes or names every bad field.
@@ -97,8 +147,40 @@ class Verifier(ABC):
             VerificationError: it does not.
         """
 
+    def answer(self, request: SignedRequest) -> bytes | None:  # noqa: ARG002 - for providers
+        """The JSON that the sender wants to hear at once of a verified request that is no event; else `None`."""
+        return None
+
+    def sign(self, request: Unsigned) -> list[tuple[str, str]]:  # noqa: ARG002 - for providers
+        """The headers with which the sender would send the request.
+
+        Raises:
+            CannotSignError: it cannot be signed here.
+        """
+        raise CannotSignError(f"auth_type {self.auth_type} cannot sign, only verify")
+
+    def setting(self, auth_config: Mapping[str, Any], name: str) -> Any:
+        """What `auth_config` says, or else the setting's default."""
+        if name in auth_config:
+            return auth_config[name]
+        return next(setting.default for setting in self.settings if setting.name == name)
+
     def _config_errors(self, auth_config: Mapping[str, Any]) -> Iterable[FieldError]:
-        return [(f"auth_config.{name}", f"is no setting of auth_type {self.auth_type}") for name in auth_config]
+        known = {setting.name: setting for setting in self.settings}
+        for name, value in auth_config.items():
+            wrong = known[name].check(value) if name in known else f"is no setting of auth_type {self.auth_type}"
+            if wrong:
+                yield f"auth_config.{name}", wrong
+        for setting in self.settings:
+            if setting.required and setting.name not in auth_config:
+                yield f"auth_config.{setting.name}", f"is required by auth_type {self.auth_type}"
 
     def _secret_errors(self, secrets: Sequence[str]) -> Iterable[FieldError]:
-        return [] if secrets else [("secret", f"is required by auth_type {self.auth_type}")]
+        if not secrets:
+            yield "secret", f"is required by auth_type {self.auth_type}"
+        for wrong in dict.fromkeys(map(self._secret_error, secrets)):
+            if wrong:
+                yield "secret", wrong
+
+    def _secret_error(self, secret: str) -> str:  # noqa: ARG002 - for providers
+        return ""
