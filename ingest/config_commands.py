@@ -14,7 +14,7 @@ from runtime.problem import ProblemError
 from runtime.tables import ConfigTables
 from schemas.config import Spec
 from schemas.outcome import Outcome, OutcomeAction, OutcomeResult
-from schemas.stored import map_secrets
+from schemas.stored import sealed_document
 from schemas.streams import INTAKE
 
 MUST_NOT_EXIST = -1
@@ -72,10 +72,7 @@ class ConfigCommands:
         Raises:
             ProblemError: it was refused, or nobody can tell yet.
         """
-        context = f"{spec.kind}/{spec.id}"
-        document = map_secrets(
-            spec.model_dump(mode="json", exclude_none=True), lambda text: self._keyring.seal(text, context)
-        )
+        document = sealed_document(spec, self._keyring.seal)
         return await self._change(spec.kind, spec.id, orjson.dumps(document), if_version)
 
     async def delete(self, kind: str, record_id: str, if_version: int | None) -> bool:

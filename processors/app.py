@@ -24,6 +24,7 @@ from processors.deliver.agent import DeliverAgent
 from processors.deliver.attempt import AttemptStep
 from processors.deliver.egress import Egress
 from processors.deliver.finished import FinishedAttempts
+from processors.deliver.gone import GoneSubscriptions
 from processors.dispatch.agent import Dispatcher
 from processors.dispatch.index import SubscriptionIndex
 from processors.metrics import WorkerMetrics
@@ -150,6 +151,7 @@ class Worker:
         clients = self.clients
         step = AttemptStep(
             egress=clients.egress,
+            gone=GoneSubscriptions(clients.tables, self._keyring, clients.appender),
             appender=clients.appender,
             ladder=self._ladder,
             parking=self._parking,

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from schemas.ids import RECORD_ID
+from schemas.retry import RetrySpec
 
 MAX_SECRETS = 10
 """Rotation needs two; ten leave room, and bound the work of checking a forged signature."""
@@ -19,9 +20,6 @@ MAX_SECRET_CHARS = 1_024
 MAX_HEADERS = 32
 MAX_HEADER_CHARS = 4_096
 MAX_EVENT_TYPE_PATTERNS = 100
-MAX_RETRIES = 50
-MAX_DELAY_S = 604_800
-"""Seven days: the retry streams keep records for eight."""
 
 RESERVED_HEADERS = frozenset(
     {
@@ -159,12 +157,6 @@ class TopicSpec(_Strict):
     event_type: EventTypeRule | None = None
     dedup_id: DedupRule | None = None
     ordering_key: OrderingKeyRule | None = None
-
-
-class RetrySpec(_Strict):
-    """When to try again: the seconds between one attempt and the next; an empty list never retries."""
-
-    delays_s: list[Annotated[float, Field(ge=1, le=MAX_DELAY_S)]] = Field(max_length=MAX_RETRIES)
 
 
 class SubscriptionSpec(_WithSecrets):

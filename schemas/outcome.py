@@ -34,7 +34,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         generation: the version at which the record was made, or made again after a delete.
         code: of a refusal, its stable code, such as `invalid`.
         field: of a refusal, the field it is about, or empty.
-        reason: of a refusal, a sentence for people.
+        reason: a sentence for people: of a refusal, why; of a change, what it was made for, when its record says so.
         record: of a change, the whole record with secrets masked.
         actor: who did it, as far as known.
     """

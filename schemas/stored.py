@@ -42,9 +42,13 @@ class Record(Generic[SpecT]):
 
 def encode_record(record: Record[SpecT], seal: SecretCodec) -> bytes:
     """A table record's value: JSON, its secrets sealed."""
-    document = record.spec.model_dump(mode="json", exclude_none=True)
-    context = f"{record.spec.kind}/{record.spec.id}"
-    return orjson.dumps(map_secrets(document, lambda text: seal(text, context)) | _stamps(record))
+    return orjson.dumps(sealed_document(record.spec, seal) | _stamps(record))
+
+
+def sealed_document(spec: Spec, seal: SecretCodec) -> dict[str, Any]:
+    """What a spec says, its secrets sealed: fit for the tables, and for the intake."""
+    context = f"{spec.kind}/{spec.id}"
+    return map_secrets(spec.model_dump(mode="json", exclude_none=True), lambda text: seal(text, context))
 
 
 def decode_record(kind: str, value: bytes, unseal: SecretCodec) -> Record[Spec]:

@@ -77,6 +77,45 @@ def test_a_retry_schedule_of_another_form_is_refused(bad: object) -> None:
     assert refused_field("subscriptions", retry={"delays_s": bad}).startswith("retry.delays_s")
 
 
+@pytest.mark.parametrize(
+    ("field", "policy"),
+    [
+        ("strategy", {"strategy": "linear"}),
+        ("delays_s", {"strategy": "exponential", "delays_s": [1]}),
+        ("base_delay_s", {"delays_s": [1], "base_delay_s": 1}),
+        ("base_delay_s", {"strategy": "schedule", "base_delay_s": 1}),
+        ("base_delay_s", {"base_delay_s": 0.5}),
+        ("base_delay_s", {"base_delay_s": "1"}),
+        ("factor", {"delays_s": [], "factor": 2}),
+        ("factor", {"strategy": "schedule", "factor": 2}),
+        ("factor", {"factor": 0.9}),
+        ("factor", {"factor": 101}),
+        ("factor", {"factor": float("nan")}),
+        ("max_retries", {"max_retries": 10}),
+        ("max_retries", {"delays_s": [1, 2], "max_retries": 3}),
+        ("max_retries", {"delays_s": [], "max_retries": 1}),
+        ("max_retries", {"base_delay_s": 1, "max_retries": 51}),
+        ("max_retries", {"max_retries": -1}),
+        ("max_retries", {"max_retries": 1.5}),
+        ("max_retries", {"max_retries": True}),
+        ("max_delay_s", {"base_delay_s": 10, "max_delay_s": 9}),
+        ("max_delay_s", {"max_delay_s": 0}),
+        ("max_age_s", {"max_age_s": 0}),
+        ("max_age_s", {"max_age_s": 518_401}),
+        ("jitter", {"jitter": 0}),
+    ],
+)
+def test_a_retry_policy_that_contradicts_itself_is_refused_by_the_field(field: str, policy: dict[str, Any]) -> None:
+    assert refused_field("subscriptions", retry=policy) == f"retry.{field}"
+
+
+def test_a_retry_policy_that_was_read_can_be_sent_back() -> None:
+    spec = SubscriptionSpec.model_validate(GOOD["subscriptions"] | {"retry": {"max_retries": 3}})
+    shown = masked(Record(spec, 1, 1, "", ""))
+    assert shown["retry"]["max_retries"] == 3
+    assert SubscriptionSpec.model_validate({name: shown[name] for name in spec.model_dump()}) == spec
+
+
 @pytest.mark.parametrize("name", [*sorted(RESERVED_HEADERS), "Webhook-Id", "webhook-signature", "Content-Type"])
 def test_a_reserved_header_is_refused_whatever_its_case(name: str) -> None:
     assert refused_field("subscriptions", headers={name.title(): "x"}).startswith("headers")

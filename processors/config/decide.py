@@ -176,6 +176,7 @@ def _told(intake: Intake, record: Record[Spec]) -> Outcome:
         action=OutcomeAction.CREATED if created else OutcomeAction.UPDATED,
         version=record.version,
         generation=record.generation,
+        reason=intake.reason,
         record=masked(record),
         actor=intake.actor,
     )
@@ -190,6 +191,7 @@ def _told_deleted(intake: Intake, record_id: str, action: OutcomeAction) -> Outc
         result=OutcomeResult.APPLIED,
         action=action,
         version=intake.offset,
+        reason=intake.reason,
         actor=intake.actor,
     )
 

@@ -71,6 +71,11 @@ class Intake:
         """Who did it, as far as the record says."""
         return self.headers.get("hl-actor", "")[:200]
 
+    @property
+    def reason(self) -> str:
+        """Why it was done, as far as the record says."""
+        return self.headers.get("hl-reason", "")[:500]
+
     def record_id(self) -> str:
         """The id that the key is.
 

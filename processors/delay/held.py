@@ -78,6 +78,10 @@ class HeldPartition:
         while self.entries and self.entries[0].done:
             self.finished = self.entries.popleft().record.offset + 1
 
+    def wants(self, low_water: int, max_leaving: int) -> bool:
+        """Whether more is to be fetched."""
+        return self.waiting <= low_water and self.leaving < max_leaving
+
     def held_up_by(self, until_ms: float) -> list[Entry]:
         """What still waits, is due by `until_ms`, and keeps records behind it that have left from being committed."""
         blocking: list[Entry] = []

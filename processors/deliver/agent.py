@@ -15,7 +15,7 @@ from processors.deliver.lanes import Lanes
 from processors.ownership import Ownership
 from processors.tasks import OnCrash, Tasks
 from rules.match import INACTIVE
-from rules.retry import is_expired
+from rules.retry import end_ms_of
 from runtime.tables import ConfigTables
 from schemas.delivery import Delivery, decode_delivery
 from schemas.headers import MalformedRecordError
@@ -150,10 +150,10 @@ class DeliverAgent:
             return self._step.cancelled(job.delivery, DELETED)
         if not subscription.spec.is_active:
             return self._step.cancelled(job.delivery, INACTIVE)
-        if is_expired(job.delivery.received_ms, self._now_ms()):
+        if self._now_ms() > end_ms_of(job.delivery.received_ms, job.delivery.replay_id, subscription.spec.retry):
             return self._step.expired(job.delivery)
         job.give_up_ms = self._now_ms() + round(subscription.spec.timeout_s * 1_000) + GRACE_MS
-        return await self._step.attempt(job.delivery, subscription.spec)
+        return await self._step.attempt(job.delivery, subscription)
 
     def _may_start(self) -> bool:
         oldest_s = next(iter(self._unstored.values()), None)

@@ -1,8 +1,8 @@
 """One attempt from its start to its stored outcome.
 
-The order makes it exact: request, then what follows from it (retry or dead letter) stored, then the attempt record
-stored, then it counts as finished. A recorded attempt therefore always has its follow-up; the other order would lose
-retries in a crash between the two.
+The order makes it exact: request, then what follows from it stored (retry or dead letter, then the end of a
+subscription whose endpoint is gone), then the attempt record stored, then it counts as finished. A recorded attempt
+therefore always has its follow-up; the other order would lose retries in a crash between the two.
 """
 
 import random
@@ -14,16 +14,18 @@ import structlog
 from aiokafka import ConsumerRecord
 
 from processors.deliver.egress import Egress, Exchange
+from processors.deliver.gone import GoneSubscriptions
 from processors.deliver.job import Job
 from processors.deliver.request import headers_of
 from processors.metrics import WorkerMetrics
 from rules.ladder import Ladder
-from rules.retry import EXPIRED, delays_of, next_due_ms
+from rules.retry import EXPIRED, Chance, NextStep, after_failure, end_ms_of
 from runtime.kafka import Appender, Outgoing, RecordTooLargeError
 from schemas.attempt import Attempt, AttemptKind, AttemptStatus, encode_attempt
 from schemas.config import SubscriptionSpec
 from schemas.delivery import Delivery, encode_delivery
 from schemas.headers import trace_id
+from schemas.stored import Record
 from schemas.streams import ATTEMPTS, DEAD, Stream
 
 log = structlog.get_logger(__name__)
@@ -42,10 +44,12 @@ class Outcome:
     Attributes:
         attempt: the record to store.
         follow_up: the delivery to store before that, and where; `None` when nothing follows.
+        gone: the subscription, as it was tried, whose endpoint wants nothing more.
     """
 
     attempt: Attempt
     follow_up: tuple[Stream, Delivery] | None = None
+    gone: Record[SubscriptionSpec] | None = None
 
 
 class AttemptStep:
@@ -53,6 +57,7 @@ class AttemptStep:
 
     Args:
         egress: makes requests.
+        gone: ends subscriptions.
         appender: stores.
         ladder: the retry streams.
         parking: the park streams.
@@ -65,6 +70,7 @@ class AttemptStep:
         self,
         *,
         egress: Egress,
+        gone: GoneSubscriptions,
         appender: Appender,
         ladder: Ladder,
         parking: Ladder,
@@ -74,6 +80,7 @@ class AttemptStep:
     ) -> None:
         self._metrics = metrics
         self._egress = egress
+        self._gone = gone
         self._appender = appender
         self._ladder = ladder
         self._parking = parking
@@ -88,31 +95,31 @@ class AttemptStep:
         """The outcome of a delivery that is too old: a dead letter."""
         return Outcome(self._end(delivery, AttemptStatus.FAILED, EXPIRED), (DEAD, delivery.given_up(EXPIRED)))
 
-    async def attempt(self, delivery: Delivery, subscription: SubscriptionSpec) -> Outcome:
+    async def attempt(self, delivery: Delivery, subscription: Record[SubscriptionSpec]) -> Outcome:
         """Makes the request and decides what follows; never raises for what the endpoint does."""
-        headers = headers_of(delivery, subscription, self._now_ms() // 1_000)
-        exchange = await self._egress.post(subscription.target_url, headers, delivery.body, subscription.timeout_s)
-        url, reason = subscription.target_url, exchange.answer.reason
-        if exchange.answer.success:
-            return Outcome(_attempt(delivery, exchange, url, AttemptStatus.SUCCESS, 0))
-        due_ms = next_due_ms(
-            delays_of(subscription.retry),
-            delivery.attempt,
-            self._now_ms(),
-            jitter=random.random(),  # noqa: S311 - spreads load, guards nothing
-            scale=self._scale,
-        )
-        if due_ms is None:
-            failed = _attempt(delivery, exchange, url, AttemptStatus.FAILED, 0)
-            return Outcome(failed, (DEAD, delivery.given_up(reason)))
-        retrying = _attempt(delivery, exchange, url, AttemptStatus.RETRYING, due_ms)
-        return Outcome(retrying, (self.tier(due_ms), delivery.next_attempt(due_ms, reason)))
+        spec = subscription.spec
+        headers = headers_of(delivery, spec, self._now_ms() // 1_000)
+        exchange = await self._egress.post(spec.target_url, headers, delivery.body, spec.timeout_s)
+        url, answer = spec.target_url, exchange.answer
+        if answer.success:
+            return Outcome(_attempt(delivery, exchange, url, AttemptStatus.SUCCESS, NextStep(None, "")))
+        chance = Chance(self._now_ms(), random.random(), self._scale)  # noqa: S311 - spreads load, guards nothing
+        end_ms = end_ms_of(delivery.received_ms, delivery.replay_id, spec.retry)
+        step = after_failure(answer, spec.retry, delivery.attempt, end_ms, chance)
+        if step.due_ms is None:
+            failed = _attempt(delivery, exchange, url, AttemptStatus.FAILED, step)
+            dead = (DEAD, delivery.given_up(step.reason))
+            return Outcome(failed, dead, gone=subscription if answer.gone else None)
+        retrying = _attempt(delivery, exchange, url, AttemptStatus.RETRYING, step)
+        return Outcome(retrying, (self.tier(step.due_ms), delivery.next_attempt(step.due_ms, step.reason)))
 
     async def store(self, job: Job, outcome: Outcome) -> None:
-        """Stores what follows, then the attempt; returns when the broker has both."""
+        """Stores what follows, then the attempt; returns when the broker has all of it."""
         if outcome.follow_up is not None:
             stream, delivery = outcome.follow_up
             await self._append(_delivery_record(stream, delivery))
+        if outcome.gone is not None:
+            await self._gone.end(outcome.gone)
         await self._append(_attempt_record(outcome.attempt, job.partition))
         self._metrics.count(outcome.attempt)
         _tell(outcome.attempt, trace_id(job.delivery.traceparent))
@@ -174,16 +181,16 @@ class AttemptStep:
         )
 
 
-def _attempt(delivery: Delivery, exchange: Exchange, target_url: str, status: AttemptStatus, due_ms: int) -> Attempt:
+def _attempt(delivery: Delivery, exchange: Exchange, target_url: str, status: AttemptStatus, step: NextStep) -> Attempt:
     return Attempt(
         status=status,
         started_ms=exchange.started_ms,
         duration_ms=exchange.duration_ms,
-        next_attempt_ms=due_ms,
+        next_attempt_ms=step.due_ms or 0,
         response_status_code=exchange.answer.status_code,
         response_body=exchange.body,
         error=exchange.answer.error,
-        reason=exchange.answer.reason,
+        reason=step.reason,
         target_url=target_url,
         **_identity(delivery),
     )

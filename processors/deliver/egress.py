@@ -120,7 +120,8 @@ class Egress:
             raise OSError("the client has not started")
         response = await self._transport.handle_async_request(request)
         try:
-            return Answer(status_code=response.status_code), await _beginning(response)
+            retry_after = response.headers.get("retry-after", "")
+            return Answer(status_code=response.status_code, retry_after=retry_after), await _beginning(response)
         finally:
             await response.aclose()
 

@@ -5,7 +5,6 @@ from schemas.config import (
     DedupRule,
     EventTypeRule,
     OrderingKeyRule,
-    RetrySpec,
     SourceSpec,
     Spec,
     SubscriptionSpec,
@@ -16,6 +15,7 @@ from schemas.dispatch import Dispatch, Skip
 from schemas.event import Event
 from schemas.outcome import Outcome, OutcomeAction, OutcomeResult
 from schemas.rejection import Rejection
+from schemas.retry import RetrySpec
 from schemas.stored import Record
 
 EVENT_ID = "01JD8Z6Q3M8T5V7X9Y2A4C6E8G"

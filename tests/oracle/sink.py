@@ -3,16 +3,20 @@
     python -m tests.oracle.sink [--bodies]     prints its port, then serves until its standard input ends
 
 POST /ok/<name> 200; /fail/<k>/<name> 500 to the first k requests of each webhook-id, then 200; /dead/<name> always
-500; /slow/<ms>/<name> 200 after a while; /gone/<name> 410. GET /books: every request. GET /count: how many.
+500; /slow/<ms>/<name> 200 after a while; /gone/<name> 410, /gone-after/<k>/<name> 500 to the first k requests, then
+410; /busy/<status>/<s>/<name> that status with `Retry-After: <s>` to the first request of each webhook-id, then 200;
+/until/<status>/<s>/<name> the same with a date so far ahead. GET /books: every request. GET /count: how many.
 """
 
 import asyncio
 import base64
 import json
+import math
 import sys
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from email.utils import formatdate
 from hashlib import sha256
 
 KEPT_HEADERS = ("webhook-id", "x-retry-attempt")
@@ -73,10 +77,10 @@ class Sink:
             await _write(writer, 200, self._told(path))
             return
         entry = self._note(path, headers, body)
-        status = await self._status(entry)
+        status, head = await self._status(entry)
         if not writer.is_closing():
             entry.answered = status
-            await _write(writer, status, b"" if status == 200 else b"out of order")
+            await _write(writer, status, b"" if status == 200 else b"out of order", head)
 
     def _told(self, path: str) -> bytes:
         if path == "/count":
@@ -91,17 +95,26 @@ class Sink:
         self.seen[path, entry.webhook_id] += 1
         return entry
 
-    async def _status(self, entry: Entry) -> int:
+    async def _status(self, entry: Entry) -> tuple[int, str]:
         _, kind, *rest = entry.path.split("/")
+        times = self.seen[entry.path, entry.webhook_id]
         if kind == "slow":
             await asyncio.sleep(int(rest[0]) / 1_000)
-        if kind == "fail" and self.seen[entry.path, entry.webhook_id] <= int(rest[0]):
-            return 500
-        return {"dead": 500, "gone": 410}.get(kind, 200)
+        if kind == "fail" and times <= int(rest[0]):
+            return 500, ""
+        if kind == "gone-after":
+            path_times = sum(count for (path, _), count in self.seen.items() if path == entry.path)
+            return (500 if path_times <= int(rest[0]) else 410), ""
+        if kind == "busy" and times == 1:
+            return int(rest[0]), f"Retry-After: {rest[1]}\r\n"
+        if kind == "until" and times == 1:
+            moment = formatdate(math.ceil(entry.at) + int(rest[1]), usegmt=True)
+            return int(rest[0]), f"Retry-After: {moment}\r\n"
+        return {"dead": 500, "gone": 410}.get(kind, 200), ""
 
 
-async def _write(writer: asyncio.StreamWriter, status: int, body: bytes) -> None:
-    writer.write(b"HTTP/1.1 %d Status\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body))
+async def _write(writer: asyncio.StreamWriter, status: int, body: bytes, head: str = "") -> None:
+    writer.write(b"HTTP/1.1 %d Status\r\nContent-Length: %d\r\n%b\r\n%b" % (status, len(body), head.encode(), body))
     await writer.drain()
 
 
