@@ -13,12 +13,10 @@ from rules.verify import AuthConfigError, check_config
 from runtime.problem import ProblemError, field_errors
 from schemas.config import SPECS, SourceSpec, Spec, SubscriptionSpec, TopicSpec
 from schemas.stored import MASK, SHOWN_ONLY, Record
+from schemas.values import MAX_DEPTH, is_too_deep
 
 MAX_DOCUMENT_BYTES = 229_376
 """The config agent takes 256 KiB; the rest is room for sealed secrets."""
-
-MAX_DEPTH = 64
-"""JSON Schemas take two levels for each of the data; what walks a document calls itself for each level."""
 
 _SECRET_BYTES = 24
 """Standard Webhooks: between 24 and 64 random bytes."""
@@ -41,7 +39,7 @@ def parse_document(body: bytes) -> Document:
         raise ProblemError(400, detail=f"the body is not JSON: {error}"[:300]) from error
     if not isinstance(document, dict):
         raise ProblemError(400, detail="the body is not a JSON object")
-    if _nested_deeper_than(MAX_DEPTH, document):
+    if is_too_deep(document):
         raise ProblemError(400, detail=f"the body is nested more than {MAX_DEPTH} levels deep")
     return {name: value for name, value in document.items() if name not in SHOWN_ONLY}
 
@@ -108,16 +106,6 @@ def check_document(kind: str, document: Document) -> Spec:
     if errors or spec is None:
         raise _invalid(errors)
     return spec
-
-
-def _nested_deeper_than(max_depth: int, document: Document) -> bool:
-    level: list[Any] = [document]
-    for _ in range(max_depth):
-        inner = (node.values() if isinstance(node, dict) else node for node in level)
-        level = [child for children in inner for child in children if isinstance(child, dict | list)]
-        if not level:
-            return False
-    return True
 
 
 def _unmasked(given: Any, known: Any) -> Any:

@@ -60,6 +60,7 @@ def refusal(decision: Decision) -> tuple[str, str]:
         (b"{not json", "malformed", ""),
         (b"\xff\xfe", "malformed", ""),
         ([1, 2], "malformed", ""),
+        (b'{"headers":' * 65 + b"1" + b"}" * 65, "malformed", ""),
         (GOOD | {"target_url": "http://127.0.0.1/"}, "invalid", "target_url"),
         (GOOD | {"target_url": "http://2130706433/"}, "invalid", "target_url"),
         (GOOD | {"target_url": "ftp://example.com/"}, "invalid", "target_url"),

@@ -18,6 +18,7 @@ from schemas.ids import RECORD_ID, delivery_id, new_id, ulid_time_ms
 from schemas.outcome import Outcome, decode_outcome, encode_outcome
 from schemas.rejection import Rejection, decode_rejection, encode_rejection
 from schemas.stored import decode_record
+from schemas.values import MAX_DEPTH, is_too_deep
 from tests import strategies as draw
 from tests.golden import cases
 from tests.golden.codecs import ALL, unseal
@@ -168,3 +169,11 @@ def test_new_ids_are_valid_record_ids_that_carry_their_time() -> None:
     assert len(set(made)) == len(made)
     assert all(RECORD_ID.fullmatch(text) and ulid_time_ms(text) for text in made)
     assert ulid_time_ms("not-a-ulid") is None
+
+
+@given(st.integers(0, 2 * MAX_DEPTH), st.data())
+def test_a_value_is_too_deep_when_it_has_more_levels_than_are_taken(levels: int, data: st.DataObject) -> None:
+    value: Any = data.draw(st.none() | st.integers() | st.text(max_size=3))
+    for _ in range(levels):
+        value = data.draw(st.sampled_from([[1, value], {"a": 1, "b": value}]))
+    assert is_too_deep(value) is (levels > MAX_DEPTH)

@@ -9,6 +9,7 @@ from aiokafka import ConsumerRecord
 from schemas.headers import first_values
 from schemas.ids import RECORD_ID
 from schemas.stored import SHOWN_ONLY
+from schemas.values import MAX_DEPTH, is_too_deep
 
 MAX_CONFIG_BYTES = 262_144
 """A subscription with every list full is below 200 KiB."""
@@ -108,7 +109,7 @@ class Intake:
         """The JSON object in the value, with its id and without what only an answer has.
 
         Raises:
-            RefusedError: it is too large, no JSON, no object, or names another id.
+            RefusedError: it is too large, no JSON, no object, too deep, or names another id.
         """
         value = self.value or b""
         if len(value) > MAX_CONFIG_BYTES:
@@ -119,6 +120,8 @@ class Intake:
             raise RefusedError("malformed", "", f"the value is not JSON: {error}"[:300]) from None
         if not isinstance(document, dict):
             raise RefusedError("malformed", "", "the value is not a JSON object")
+        if is_too_deep(document):
+            raise RefusedError("malformed", "", f"the value is nested more than {MAX_DEPTH} levels deep")
         if document.setdefault("id", record_id) != record_id:
             raise RefusedError("invalid", "id", "the id in the value is not the key")
         return {name: value for name, value in document.items() if name not in SHOWN_ONLY}
