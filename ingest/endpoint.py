@@ -50,8 +50,8 @@ class IngestEndpoint:
         """Answers one request."""
         reception = Reception.of(scope, receive, self._budget)
         try:
-            event = await self._acceptor.accept(reception)
-            await self._answer_accepted(event, reception, send)
+            event, duplicate = await self._acceptor.accept(reception)
+            await self._answer_accepted(event, duplicate, reception, send)
         except SenderGoneError:
             self._refused(reception, ProblemError(NOT_ANSWERED, "sender_gone", "the sender hung up"))
         except ProblemError as problem:
@@ -62,7 +62,7 @@ class IngestEndpoint:
         finally:
             reception.body.release()
 
-    async def _answer_accepted(self, event: Event, reception: Reception, send: Send) -> None:
+    async def _answer_accepted(self, event: Event, duplicate: bool, reception: Reception, send: Send) -> None:
         elapsed_s = reception.elapsed_s()
         self._metrics.requests.labels("202").inc()
         self._metrics.accept_s.observe(elapsed_s)
@@ -74,10 +74,12 @@ class IngestEndpoint:
             source_id=event.source_id,
             event_type=event.event_type,
             body_bytes=len(event.body),
+            duplicate=duplicate,
             source_ip=event.source_ip,
             duration_ms=round(elapsed_s * 1000, 2),
         )
-        await _send_json(send, 202, orjson.dumps({"event_id": event.event_id, "status": "QUEUED"}))
+        answer = {"event_id": event.event_id, "status": "QUEUED"} | ({"duplicate": True} if duplicate else {})
+        await _send_json(send, 202, orjson.dumps(answer))
 
     async def _answer_problem(
         self, problem: ProblemError, reception: Reception, exchange: tuple[Scope, Receive, Send]

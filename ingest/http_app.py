@@ -115,7 +115,15 @@ _PROBLEM = {
 _ACCEPTED = {
     "type": "object",
     "required": ["event_id", "status"],
-    "properties": {"event_id": {"type": "string"}, "status": {"const": "QUEUED"}},
+    "properties": {
+        "event_id": {"type": "string"},
+        "status": {"const": "QUEUED"},
+        "duplicate": {
+            "const": True,
+            "description": "There when the event is known to repeat one of the last 24 hours, by its sender's id: it is"
+            " stored, and delivered to nobody. A repetition that another process took may be found out only later.",
+        },
+    },
 }
 
 _INGEST = {

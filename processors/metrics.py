@@ -14,6 +14,9 @@ class WorkerMetrics:
         self.registry = CollectorRegistry()
         self.events = Counter("hooklog_dispatched_events", "Events dispatched", registry=self.registry)
         self.deliveries = Counter("hooklog_deliveries_made", "Deliveries made of events", registry=self.registry)
+        self.duplicates = Counter(
+            "hooklog_duplicate_events", "Events that their sender had sent before", registry=self.registry
+        )
         self.skips = Counter(
             "hooklog_skips", "Subscriptions that did not get an event", ["reason"], registry=self.registry
         )
