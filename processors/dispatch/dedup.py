@@ -127,6 +127,7 @@ class Deduplicator:
             if is_broken(error):
                 firsts.discard()
                 del self._firsts[partition]
+                self._loaded.pop(partition, None)
             raise
 
 
