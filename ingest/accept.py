@@ -3,6 +3,7 @@
 import time
 
 from ingest.directory import Destination, Directory
+from ingest.recent import RecentIds
 from ingest.reception import MAX_CONTENT_TYPE_CHARS, Reception
 from ingest.trace import traceparent_of
 from rules.identify import identify
@@ -46,9 +47,10 @@ class Acceptor:
         self._directory = directory
         self._appender = appender
         self._max_body_bytes = max_body_bytes
+        self._recent = RecentIds()
 
-    async def accept(self, reception: Reception) -> Event:
-        """The event, stored: Kafka has confirmed it.
+    async def accept(self, reception: Reception) -> tuple[Event, bool]:
+        """The event, stored: Kafka has confirmed it; and whether it is known to repeat another.
 
         Raises:
             ProblemError: it is no event; the request may be repeated when the status is 503.
@@ -66,7 +68,7 @@ class Acceptor:
         _answer_questions(destination.source.spec, reception, body)
         event, key = _event(reception, destination, body)
         await self._store(event, key)
-        return event
+        return event, self._recent.repeats(event, key)
 
     async def _choose_topic(self, reception: Reception) -> None:
         source = await self._directory.find_source(reception.wanted_source)

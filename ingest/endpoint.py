@@ -52,8 +52,8 @@ class IngestEndpoint:
         """Answers one request."""
         reception = Reception.of(scope, receive, self._budget)
         try:
-            event = await self._acceptor.accept(reception)
-            await self._answer_accepted(event, reception, send)
+            event, duplicate = await self._acceptor.accept(reception)
+            await self._answer_accepted(event, duplicate, reception, send)
         except AnswerInsteadError as question:
             await self._answer_question(question.answer, reception, send)
         except SenderGoneError:
@@ -66,7 +66,7 @@ class IngestEndpoint:
         finally:
             reception.body.release()
 
-    async def _answer_accepted(self, event: Event, reception: Reception, send: Send) -> None:
+    async def _answer_accepted(self, event: Event, duplicate: bool, reception: Reception, send: Send) -> None:
         elapsed_s = reception.elapsed_s()
         self._metrics.requests.labels("202").inc()
         self._metrics.accept_s.observe(elapsed_s)
@@ -79,12 +79,15 @@ class IngestEndpoint:
             source_id=event.source_id,
             event_type=event.event_type,
             body_bytes=len(event.body),
+            duplicate=duplicate,
             source_ip=event.source_ip,
             duration_ms=round(elapsed_s * 1000, 2),
         )
-        answer = {"event_id": event.event_id, "status": "QUEUED"}
+        answer: dict[str, str | bool] = {"event_id": event.event_id, "status": "QUEUED"}
         if reception.wanted_source:
             answer["task_id"] = event.event_id
+        if duplicate:
+            answer["duplicate"] = True
         await _send_json(send, 202, orjson.dumps(answer))
 
     async def _answer_question(self, answer: bytes, reception: Reception, send: Send) -> None:

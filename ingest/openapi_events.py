@@ -47,6 +47,11 @@ _QUESTION = {
         }
     },
 }
+_DUPLICATE = {
+    "const": True,
+    "description": "There when the event is known to repeat one of the last 24 hours, by its sender's id: it is stored "
+    "and delivered to nobody. A repetition that another process took may be found out only later.",
+}
 _DESCRIPTION = "The body may be anything; it is delivered byte for byte. 202 means that Kafka has it."
 
 
@@ -96,7 +101,7 @@ def _take(operation_id: str, summary: str, parameter: str, accepted: Json, *prob
     schema = {
         "type": "object",
         "required": list(accepted),
-        "properties": {"event_id": {"type": "string"}, "status": {"const": "QUEUED"}}
+        "properties": {"event_id": {"type": "string"}, "status": {"const": "QUEUED"}, "duplicate": _DUPLICATE}
         | {name: {"type": "string"} for name in ("task_id",) if name in accepted},
     }
     content = {"application/json": {"schema": schema, "examples": {"accepted": {"value": accepted}}}}

@@ -1,7 +1,7 @@
 """The map of the workers: read this and you know the flow.
 
     config.sources|topics|subscriptions ─▶ config ─▶ tables.*, config.outcomes
-    events ─▶ dispatch (joins tables.*) ─▶ deliveries, dispatches
+    events ─▶ dispatch (joins tables.*, knows dispatches) ─▶ deliveries, dispatches
     deliveries ─▶ deliver ─POST─▶ endpoint;  ─▶ retry.* | park.* | dead,  then attempts
     retry.*, park.* ─▶ delay service ─▶ the next stream of the ladder, at last deliveries
 
@@ -21,6 +21,7 @@ from processors.config.agent import ConfigAgent
 from processors.config.intake import Intake
 from processors.deliver.agent import DeliverAgent
 from processors.dispatch.agent import Dispatcher
+from processors.dispatch.dedup import Deduplicator
 from processors.ownership import Ownership
 from processors.tasks import OnCrash
 from processors.turns import Turns
@@ -37,6 +38,7 @@ class Parts:
     ownership: Ownership
     turns: Turns
     config: ConfigAgent
+    dedup: Deduplicator
     dispatcher: Dispatcher
     deliver: DeliverAgent
     config_acker: BatchAcker
@@ -88,7 +90,10 @@ def _loud(agent: Callable[[Any], Awaitable[None]], on_crash: OnCrash) -> Callabl
 
 
 async def _dispatch(parts: Parts, work: Work) -> None:
-    if parts.ownership.holds(work[0][0].assignment):
+    token, first = work[0]
+    still = partial(parts.ownership.holds, token.assignment)
+    await parts.dedup.load(token.partition, token.assignment, first.timestamp, still)
+    if still():
         await parts.dispatcher.dispatch([record for _, record in work])
         _acknowledge(parts.dispatch_acker, work)
 

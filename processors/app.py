@@ -26,6 +26,7 @@ from processors.deliver.egress import Egress
 from processors.deliver.finished import FinishedAttempts
 from processors.deliver.gone import GoneSubscriptions
 from processors.dispatch.agent import Dispatcher
+from processors.dispatch.dedup import Deduplicator
 from processors.dispatch.index import SubscriptionIndex
 from processors.metrics import WorkerMetrics
 from processors.ownership import Ownership
@@ -43,7 +44,7 @@ from runtime.secrets_files import load_encryption_keys
 from runtime.settings import Settings
 from runtime.tables import ConfigTables
 from runtime.telemetry import configure_logging
-from schemas.streams import ATTEMPTS, PARK_TIERS, RETRY_TIERS, StreamNames
+from schemas.streams import ATTEMPTS, DISPATCHES, PARK_TIERS, RETRY_TIERS, StreamNames
 
 log = structlog.get_logger(__name__)
 
@@ -105,6 +106,7 @@ class Worker:
         self._names = StreamNames(settings.kafka_prefix)
         self._keyring = Keyring.parse(load_encryption_keys(settings))
         self._policy = AddressPolicy.of(settings.egress_networks)
+        self._dedup = Deduplicator(settings.bootstrap, self._names(DISPATCHES), settings.data_dir / "dedup")
         self._ladder = Ladder(RETRY_TIERS, settings.retry_scale)
         self._parking = Ladder(PARK_TIERS, settings.retry_scale)
         self.metrics = WorkerMetrics()
@@ -179,7 +181,15 @@ class Worker:
             ownership=self._ownership,
             turns=Turns(self._background),
             config=ConfigAgent(rules, clients.tables, self._keyring, clients.appender, self.metrics),
-            dispatcher=Dispatcher(clients.tables, index, clients.appender, now_ms, self.metrics),
+            dedup=self._dedup,
+            dispatcher=Dispatcher(
+                tables=clients.tables,
+                index=index,
+                dedup=self._dedup,
+                appender=clients.appender,
+                now_ms=now_ms,
+                metrics=self.metrics,
+            ),
             deliver=self._deliver,
             config_acker=BatchAcker(self._app),
             dispatch_acker=BatchAcker(self._app),
@@ -190,6 +200,7 @@ class Worker:
         lanes, delay = self._deliver.lanes, self.clients.delay
         self.metrics.gauge("hooklog_lane_jobs", "Attempts waiting or in flight", lambda: lanes.jobs)
         self.metrics.gauge("hooklog_in_flight", "Requests in flight", lambda: len(lanes.running))
+        self.metrics.gauge("hooklog_dedup_entries", "Senders' ids kept on disk", lambda: self._dedup.entries)
         self.metrics.gauge("hooklog_delay_held", "Delayed deliveries in memory", lambda: delay.held)
         self.metrics.gauge("hooklog_delay_released", "Delayed deliveries released", lambda: delay.released)
 

@@ -1,6 +1,7 @@
 """What the workers count; scraped at `/metrics`."""
 
 from collections.abc import Callable
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -14,49 +15,32 @@ class WorkerMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.events = Counter("hooklog_dispatched_events", "Events dispatched", registry=self.registry)
-        self.deliveries = Counter("hooklog_deliveries_made", "Deliveries made of events", registry=self.registry)
-        self.skips = Counter(
-            "hooklog_skips", "Subscriptions that did not get an event", ["reason"], registry=self.registry
+        counter = partial(Counter, registry=self.registry)
+        gauge = partial(Gauge, registry=self.registry)
+        seconds = partial(Histogram, registry=self.registry, buckets=_SECONDS)
+
+        self.config = counter("hooklog_config_records", "Intake records by what came of them", ["result"])
+
+        self.events = counter("hooklog_dispatched_events", "Events dispatched")
+        self.duplicates = counter("hooklog_duplicate_events", "Events that their sender had sent before")
+        self.deliveries = counter("hooklog_deliveries_made", "Deliveries made of events")
+        self.skips = counter("hooklog_skips", "Subscriptions that did not get an event", ["reason"])
+        self.dispatch_seconds = seconds("hooklog_dispatch_seconds", "From an event's acceptance to stored deliveries")
+
+        self.attempts = counter("hooklog_attempts", "Attempts, and ends without one, by what came of them", ["status"])
+        self.answers = counter(
+            "hooklog_answers", "Requests by the class of the answer, such as 2xx, or error", ["answer"]
         )
-        self.attempts = Counter(
-            "hooklog_attempts",
-            "Attempts and ends without one, by what came of them",
-            ["status"],
-            registry=self.registry,
+        self.parked = counter("hooklog_parked", "Deliveries put aside, their lane full")
+        self.attempt_seconds = seconds("hooklog_attempt_seconds", "From request to answer")
+        self.first_attempt_seconds = seconds(
+            "hooklog_first_attempt_seconds", "From an event's acceptance to the first request of a delivery"
         )
-        self.parked = Counter("hooklog_parked", "Deliveries put aside, their lane full", registry=self.registry)
-        self.attempt_seconds = Histogram(
-            "hooklog_attempt_seconds", "From request to answer", buckets=_SECONDS, registry=self.registry
+
+        self.lag = gauge("hooklog_lag_records", "Records of this worker's partitions to be done", ["stream"])
+        self.waiting = gauge(
+            "hooklog_waiting_deliveries", "Deliveries in this worker's partitions of a retry or park tier", ["tier"]
         )
-        self.dispatch_seconds = Histogram(
-            "hooklog_dispatch_seconds",
-            "From the acceptance of an event to its stored deliveries",
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self.first_attempt_seconds = Histogram(
-            "hooklog_first_attempt_seconds",
-            "From the acceptance of an event to the start of a delivery's first request",
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self.answers = Counter(
-            "hooklog_answers",
-            "Requests by what came back: the class of the status, such as 2xx, or the error",
-            ["answer"],
-            registry=self.registry,
-        )
-        self.lag = Gauge(
-            "hooklog_lag_records", "Records of this worker's partitions to be done", ["stream"], registry=self.registry
-        )
-        self.waiting = Gauge(
-            "hooklog_waiting_deliveries",
-            "Deliveries that wait in this worker's partitions of a retry or park tier",
-            ["tier"],
-            registry=self.registry,
-        )
-        self.config = Counter("hooklog_config_records", "Intake records", ["result"], registry=self.registry)
 
     def count(self, attempt: Attempt) -> None:
         """An attempt, or an end without one, that is stored."""

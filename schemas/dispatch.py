@@ -29,6 +29,8 @@ class Dispatch(msgspec.Struct, frozen=True, kw_only=True):
         skips: the first of them, at most `MAX_LISTED_SKIPS`.
         duplicate: whether the sender had sent it before, so that nothing was delivered.
         duplicate_of: `partition/offset` of the first one.
+        dedup_hash: hex of what two posts of the same event share; empty when the sender gave no id.
+        appended_ms: epoch milliseconds at which the broker appended the event, or 0 in old records.
         error: why the record could not be read as an event, or empty.
     """
 
@@ -46,6 +48,8 @@ class Dispatch(msgspec.Struct, frozen=True, kw_only=True):
     skips: list[Skip] = []
     duplicate: bool = False
     duplicate_of: str = ""
+    dedup_hash: str = ""
+    appended_ms: int = 0
     error: str = ""
 
 

@@ -1,4 +1,4 @@
-"""Identity: ids that sort by time, and delivery ids that a reprocessed event makes again."""
+"""Identity: ids that sort by time, and hashes that a repetition makes again."""
 
 import re
 from hashlib import blake2b
@@ -29,6 +29,21 @@ def delivery_id(event_id: str, subscription_id: str, generation: int, target: in
     made again makes others, because its generation is new.
     """
     parts = (event_id, subscription_id, str(generation), str(target), replay_id)
+    return _hash128(*(part.encode() for part in parts)).hex()
+
+
+def dedup_hash(topic_id: str, dedup_id: str, key: bytes) -> bytes:
+    """16 bytes that two posts of the same event share.
+
+    Args:
+        topic_id: the same id in another topic is another event.
+        dedup_id: the sender's own id of the event.
+        key: of the event's record. Where a topic has an ordering key, the same id with another one is another event:
+            it may stand in another partition, and whether it does must not decide whether it is delivered.
+    """
+    return _hash128(topic_id.encode(), dedup_id.encode(), key)
+
+
+def _hash128(*parts: bytes) -> bytes:
     # Length prefixes, so that no two lists of parts read the same.
-    text = b"".join(b"%d:%b" % (len(raw), raw) for raw in (part.encode() for part in parts))
-    return blake2b(text, digest_size=16).hexdigest()
+    return blake2b(b"".join(b"%d:%b" % (len(part), part) for part in parts), digest_size=16).digest()

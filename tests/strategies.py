@@ -106,6 +106,8 @@ dispatches = st.builds(
     skips=st.lists(st.builds(Skip, TEXT, TEXT), max_size=4),
     duplicate=st.booleans(),
     duplicate_of=TEXT,
+    dedup_hash=TEXT,
+    appended_ms=NUMBER,
     error=TEXT,
 )
 

@@ -68,7 +68,9 @@ async def require(trial: Trial, verdict: Verdict, faults: list[tuple[str, str]])
 
 async def test_nothing_is_lost_when_everything_is_killed_once_under_load(trial: Trial) -> None:
     faults = [*ONCE_EACH, *BROKER]
-    verdict = await trial.run(Load(1_000, EVENT_TYPES, per_second=50), seeded_plan(7, faults, within_s=15), seed=7)
+    verdict = await trial.run(
+        Load(1_000, EVENT_TYPES, per_second=50, repeated=10), seeded_plan(7, faults, within_s=15), seed=7
+    )
     await require(trial, verdict, faults)
 
 
@@ -76,5 +78,5 @@ async def test_nothing_is_lost_when_everything_is_killed_once_under_load(trial: 
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_nothing_is_lost_in_a_long_run_with_every_fault_overlapping(trial: Trial, seed: int) -> None:
     faults = [*ONCE_EACH, *BROKER, *AGAIN, *BROKER]
-    verdict = await trial.run(Load(5_000, EVENT_TYPES, per_second=50), seeded_plan(seed, faults, 90), seed)
+    verdict = await trial.run(Load(5_000, EVENT_TYPES, per_second=50, repeated=10), seeded_plan(seed, faults, 90), seed)
     await require(trial, verdict, faults)

@@ -41,6 +41,28 @@ def delivery(subscription: str, delivery_id: str = "") -> Rec:
     return record(BODY, ce_id="e1", hl_subscription=subscription, hl_delivery_id=delivery_id or subscription)
 
 
+def dispatch(event_id: str, matched: int, duplicate_of: str = "") -> Rec:
+    """A dispatch record."""
+    told = {"event_id": event_id, "matched": matched, "duplicate": bool(duplicate_of), "duplicate_of": duplicate_of}
+    return record(told)
+
+
+def event(event_id: str, sender_id: str, offset: int) -> Rec:
+    """An event that its sender gave an id."""
+    made = record(BODY, ce_id=event_id, ce_type="order.created", hl_topic="t", hl_dedup_id=sender_id)
+    return replace(made, offset=offset)
+
+
+def repeated(sender_id: str, told: Rec) -> Callable[[Books], Books]:
+    """The books with a second event, of that sender's id, and what its dispatch record tells."""
+    events = [event("e1", "d1", 0), event("e2", sender_id, 1)]
+    return lambda books: streams(
+        replace(books, sent=[*books.sent, Sent(1, "t", "order.created", HASH, event_id="e2")]),
+        events=events,
+        dispatches=[*books.streams.dispatches, told],
+    )
+
+
 def perfect() -> Books:
     """One event for two subscriptions, of which one is dead, with nothing wrong."""
     return Books(
@@ -49,7 +71,7 @@ def perfect() -> Books:
         wanted=[GOOD, DEAD],
         streams=Streams(
             events=[record(BODY, ce_id="e1", ce_type="order.created")],
-            dispatches=[record({"event_id": "e1", "matched": 2})],
+            dispatches=[dispatch("e1", 2)],
             deliveries=[delivery("good"), delivery("dead")],
             attempts=[
                 attempt("good", 1, "SUCCESS"),
@@ -86,9 +108,13 @@ PLANTED: dict[str, tuple[Callable[[Books], Books], str]] = {
     ),
     "an event without a dispatch": (lambda b: streams(b, dispatches=[]), "never dispatched"),
     "a wrong count": (
-        lambda b: streams(b, dispatches=[record({"event_id": "e1", "matched": 1})]),
+        lambda b: streams(b, dispatches=[dispatch("e1", 1)]),
         "dispatches with a wrong count",
     ),
+    "a repetition that was delivered": (repeated("d1", dispatch("e2", 2)), "wrong count"),
+    "a repetition that nobody noticed": (repeated("d1", dispatch("e2", 0)), "wrong first one"),
+    "a repetition of another event": (repeated("d1", dispatch("e2", 0, "0/7")), "wrong first one"),
+    "a new event taken for a repetition": (repeated("d2", dispatch("e2", 0, "0/0")), "missing deliveries"),
     "a delivery never made": (lambda b: streams(b, deliveries=[delivery("good")]), "deliveries never made"),
     "a delivery with two ids": (
         lambda b: streams(b, deliveries=[*b.streams.deliveries, delivery("good", "other")]),
@@ -111,6 +137,10 @@ def test_nothing_is_wrong_with_perfect_books() -> None:
     verdict = judge(perfect())
     assert verdict.problems == []
     assert verdict.duplicates == 0
+
+
+def test_nothing_is_wrong_with_a_repetition_that_goes_nowhere() -> None:
+    assert judge(repeated("d1", dispatch("e2", 0, "0/0"))(perfect())).problems == []
 
 
 @pytest.mark.parametrize("name", PLANTED)

@@ -2,30 +2,31 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from operator import attrgetter
 from typing import TypeVar
 
 import msgspec
 import structlog
 from aiokafka import ConsumerRecord
 
+from processors.dispatch.dedup import Deduplicator
+from processors.dispatch.firsts import Mark
 from processors.dispatch.index import SubscriptionIndex
 from processors.dispatch.join import join
+from processors.dispatch.reading import Reading
 from processors.metrics import WorkerMetrics
+from rules.dedup import First
 from runtime.kafka import Appender, Outgoing
 from runtime.tables import ConfigTables
 from schemas.delivery import Delivery, encode_delivery
 from schemas.dispatch import Dispatch, encode_dispatch
-from schemas.event import Event, decode_event
-from schemas.headers import MalformedRecordError, first_values
-from schemas.streams import DELIVERIES, DISPATCHES, MAX_RECORD_BYTES
+from schemas.headers import first_values
+from schemas.streams import DELIVERIES, DISPATCHES
 
 log = structlog.get_logger(__name__)
 
 MAX_UNACKED = 2_000
 """Deliveries handed to the producer before their acks are awaited: one event may match 100,000 subscriptions."""
-
-MAX_CARRIED_BYTES = MAX_RECORD_BYTES - 65_536
-"""What was produced past ingest may be larger; with a delivery's own headers it must fit into a record."""
 
 T = TypeVar("T")
 
@@ -36,6 +37,7 @@ class Dispatcher:
     Args:
         tables: the config, caught up with before each batch, so that an event meets what was stored before it.
         index: the subscriptions by topic.
+        dedup: knows what was sent before; loaded for the partition.
         appender: stores.
         now_ms: the clock, epoch milliseconds.
         metrics: counts.
@@ -43,8 +45,10 @@ class Dispatcher:
 
     def __init__(
         self,
+        *,
         tables: ConfigTables,
         index: SubscriptionIndex,
+        dedup: Deduplicator,
         appender: Appender,
         now_ms: Callable[[], int],
         metrics: WorkerMetrics,
@@ -52,25 +56,36 @@ class Dispatcher:
         self._metrics = metrics
         self._tables = tables
         self._index = index
+        self._dedup = dedup
         self._appender = appender
         self._now_ms = now_ms
 
     async def dispatch(self, records: list[ConsumerRecord]) -> None:
-        """Stores every delivery of the events, then a dispatch record for each; returns when all are stored."""
+        """Stores every delivery of the events, then a dispatch record for each; returns when all are stored.
+
+        Args:
+            records: of one partition, by offset.
+        """
         await self._tables.catch_up()
         self._tables.require_open()
         config_version = self._tables.position("subscriptions")
+        readings = [Reading.of(record) for record in records]
+        partition, sightings = records[0].partition, [reading.sighting for reading in readings if reading.sighting]
+        duplicates = self._dedup.find(partition, sightings)
         dispatches: list[Dispatch] = []
 
         def deliveries() -> Iterator[Outgoing]:
-            for record in records:
-                dispatch, made = self._join(record, config_version)
+            for reading in readings:
+                dispatch, made = self._join(reading, duplicates.get(reading.record.offset), config_version)
                 dispatches.append(dispatch)
                 yield from map(_outgoing, made)
 
         for some in _chunks(deliveries(), MAX_UNACKED):  # one event's deliveries in memory at a time, and one chunk
             await self._appender.append_all(some)
-        await self._appender.append_all([_told(dispatch) for dispatch in dispatches])
+        stored = await self._appender.append_all([_told(dispatch) for dispatch in dispatches])
+        last = max(stored, key=attrgetter("offset"))
+        firsts = (sighting for sighting in sightings if sighting.offset not in duplicates)
+        self._dedup.remember(partition, firsts, Mark(last.offset + 1, last.timestamp), records[0].timestamp)
         for dispatch in dispatches:
             self._tell(dispatch)
 
@@ -78,6 +93,7 @@ class Dispatcher:
         self._metrics.events.inc()
         self._metrics.deliveries.inc(dispatch.matched)
         self._metrics.dispatch_seconds.observe(max(0, dispatch.dispatched_ms - dispatch.received_ms) / 1_000)
+        self._metrics.duplicates.inc(dispatch.duplicate)
         for reason, number in dispatch.skipped.items():
             self._metrics.skips.labels(reason).inc(number)
         log.info(
@@ -87,20 +103,19 @@ class Dispatcher:
             type=dispatch.event_type,
             matched=dispatch.matched,
             skipped=dispatch.skipped,
+            duplicate_of=dispatch.duplicate_of,
             error=dispatch.error,
             after_ms=dispatch.dispatched_ms - dispatch.received_ms,
         )
 
-    def _join(self, record: ConsumerRecord, config_version: int) -> tuple[Dispatch, list[Delivery]]:
-        try:
-            event = decode_event(record.value, record.headers)
-        except MalformedRecordError as error:
-            return self._unreadable(record, config_version, str(error)), []
-        carried = sum(len(text) for text in (event.event_type, event.content_type, event.traceparent))
-        if len(event.body) + 4 * carried > MAX_CARRIED_BYTES:  # a character takes up to four bytes
-            return self._unreadable(record, config_version, "too large to travel with a delivery's headers"), []
-        result = join(event, self._index.of(event.topic_id), config_version)
-        dispatch = self._dispatch(record, event, config_version)
+    def _join(self, reading: Reading, first: First | None, config_version: int) -> tuple[Dispatch, list[Delivery]]:
+        dispatch = self._dispatch(reading, config_version)
+        if reading.event is None:
+            return dispatch, []
+        if first is not None:
+            of = f"{dispatch.event_partition}/{first.offset}"
+            return msgspec.structs.replace(dispatch, duplicate=True, duplicate_of=of), []
+        result = join(reading.event, self._index.of(reading.event.topic_id), config_version)
         return (
             msgspec.structs.replace(
                 dispatch, matched=len(result.deliveries), skipped=result.skipped, skips=result.skips
@@ -108,31 +123,21 @@ class Dispatcher:
             result.deliveries,
         )
 
-    def _dispatch(self, record: ConsumerRecord, event: Event, config_version: int) -> Dispatch:
+    def _dispatch(self, reading: Reading, config_version: int) -> Dispatch:
+        event, record = reading.event, reading.record
         return Dispatch(
-            event_id=event.event_id,
-            topic_id=event.topic_id,
-            source_id=event.source_id,
-            event_type=event.event_type,
-            received_ms=event.received_ms,
+            event_id=event.event_id if event else first_values(record.headers).get("ce_id", ""),
+            topic_id=event.topic_id if event else "",
+            source_id=event.source_id if event else "",
+            event_type=event.event_type if event else "",
+            received_ms=event.received_ms if event else record.timestamp,
             dispatched_ms=self._now_ms(),
             event_partition=record.partition,
             event_offset=record.offset,
             config_version=config_version,
-        )
-
-    def _unreadable(self, record: ConsumerRecord, config_version: int, error: str) -> Dispatch:
-        return Dispatch(
-            event_id=first_values(record.headers).get("ce_id", ""),
-            topic_id="",
-            source_id="",
-            event_type="",
-            received_ms=record.timestamp,
-            dispatched_ms=self._now_ms(),
-            event_partition=record.partition,
-            event_offset=record.offset,
-            config_version=config_version,
-            error=error,
+            dedup_hash=reading.sighting.hash.hex() if reading.sighting else "",
+            appended_ms=record.timestamp,
+            error=reading.error,
         )
 
 

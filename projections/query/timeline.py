@@ -110,7 +110,7 @@ def _steps(
 ) -> list[Document]:
     steps = [{"at": event["received_at"], "what": "received", "topic_id": event["topic_id"]}]
     if dispatch:
-        names = ("matched", "skipped", "duplicate")
+        names = ("matched", "skipped", "duplicate", "duplicate_of")
         steps.append({"at": dispatch["dispatched_at"], "what": "dispatched"} | {key: dispatch[key] for key in names})
     steps += [_attempt_step(attempt) for attempt in attempts]
     steps += [step for delivery in deliveries for step in _end_steps(delivery)]

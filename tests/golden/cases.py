@@ -160,6 +160,8 @@ DISPATCHES = {
         matched=2,
         skipped={"event_type": 1, "subscription_inactive": 1},
         skips=[Skip("audit", "event_type"), Skip("old", "subscription_inactive")],
+        dedup_hash="7d1c6f0be35a49d2c1f6a0b3e8d94c57",
+        appended_ms=RECEIVED_MS + 3,
     ),
     "dispatch_of_a_duplicate": Dispatch(
         event_id=EVENT_ID,
@@ -173,6 +175,8 @@ DISPATCHES = {
         config_version=42,
         duplicate=True,
         duplicate_of="3/7",
+        dedup_hash="7d1c6f0be35a49d2c1f6a0b3e8d94c57",
+        appended_ms=RECEIVED_MS + 3,
     ),
 }
 

@@ -38,12 +38,17 @@ class Sent:
 
 @dataclass(frozen=True)
 class Load:
-    """How many events to post, of which types in turn, how fast, and how large their padding is in bytes."""
+    """How many events to post, of which types in turn, how fast, and how large their padding is in bytes.
+
+    Attributes:
+        repeated: of so many events one is posted again, as by a sender that missed the answer; 0 is none.
+    """
 
     count: int
     event_types: Sequence[str]
     per_second: float
     padding: int = 0
+    repeated: int = 0
 
 
 def github_headers(body: bytes, secret: str, event_type: str, delivery: str) -> dict[str, str]:
@@ -88,6 +93,8 @@ class Sender:
             await asyncio.sleep(max(0.0, start + number / load.per_second - time.monotonic()))
             event_type = load.event_types[number % len(load.event_types)]
             await self._send(connections, first + number, event_type, load.padding)
+            if load.repeated and number % load.repeated == 0:
+                await self._send(connections[::-1], first + number, event_type, load.padding)
         for connection in connections:
             connection.close()
 

@@ -90,13 +90,28 @@ class Books:
     wanted: Sequence[Wanted]
     streams: Streams
 
+    def repetitions(self) -> dict[str, str]:
+        """Events whose sender had posted them before, with the `partition/offset` of the first one.
+
+        No run takes 24 hours, so the first one of an id in its partition stays the first.
+        """
+        firsts: dict[tuple[str, str, bytes | None], Rec] = {}
+        found = {}
+        for event in sorted(self.streams.events, key=lambda event: (event.partition, event.offset)):
+            if sender_id := event.header("hl-dedup-id"):
+                first = firsts.setdefault((event.header("hl-topic"), sender_id, event.key), event)
+                if first is not event:
+                    found[event.header("ce_id")] = f"{first.partition}/{first.offset}"
+        return found
+
     def expected(self) -> dict[Pair, Wanted]:
-        """Every event of the log with every subscription that is to get it."""
+        """Every event of the log, repetitions left out, with every subscription that is to get it."""
+        repetitions = self.repetitions()
         return {
             (event.header("ce_id"), subscription.id): subscription
             for event in self.streams.events
             for subscription in self.wanted
-            if subscription.matches(event.header("ce_type"))
+            if subscription.matches(event.header("ce_type")) and event.header("ce_id") not in repetitions
         }
 
     def requests(self) -> int:
@@ -163,6 +178,21 @@ def _judge_dispatches(verdict: Verdict, books: Books) -> None:
     verdict.require_none(
         "dispatches with a wrong count", (key for key, counts in told.items() if counts != {matched[key]})
     )
+    repetitions = books.repetitions()
+    verdict.counts["repetitions"] = len(repetitions)
+    verdict.require_none(
+        "dispatches with a wrong first one",
+        (
+            record.value
+            for record in books.streams.dispatches
+            if _first_one(record) != repetitions.get(json.loads(record.value or b"{}")["event_id"], "")
+        ),
+    )
+
+
+def _first_one(record: Rec) -> str:
+    dispatch = json.loads(record.value or b"{}")
+    return str(dispatch["duplicate_of"]) if dispatch["duplicate"] else ""
 
 
 def _judge_deliveries(verdict: Verdict, books: Books) -> None:

@@ -1,0 +1,47 @@
+"""A record of the events stream, read: the event in it, or why there is none."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from aiokafka import ConsumerRecord
+
+from rules.dedup import Sighting
+from schemas.event import Event, decode_event
+from schemas.headers import MalformedRecordError
+from schemas.ids import dedup_hash
+from schemas.streams import MAX_RECORD_BYTES
+
+MAX_CARRIED_BYTES = MAX_RECORD_BYTES - 65_536
+"""What was produced past ingest may be larger; with a delivery's own headers it must fit into a record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A record of the events stream.
+
+    Attributes:
+        event: what it holds, or `None`.
+        error: why it holds nothing that can be delivered, or empty.
+        sighting: of an event that its sender gave an id. One that cannot be delivered has none: a repetition of it
+            must not be taken for one of something that was.
+    """
+
+    record: ConsumerRecord
+    event: Event | None = None
+    error: str = ""
+    sighting: Sighting | None = None
+
+    @classmethod
+    def of(cls, record: ConsumerRecord) -> Self:
+        """Reads a record."""
+        try:
+            event = decode_event(record.value, record.headers)
+        except MalformedRecordError as error:
+            return cls(record, error=str(error))
+        carried = sum(len(text) for text in (event.event_type, event.content_type, event.traceparent))
+        if len(event.body) + 4 * carried > MAX_CARRIED_BYTES:  # a character takes up to four bytes
+            return cls(record, error="too large to travel with a delivery's headers")
+        if not event.dedup_id:
+            return cls(record, event)
+        key = dedup_hash(event.topic_id, event.dedup_id, record.key or b"")
+        return cls(record, event, sighting=Sighting(key, record.offset, record.timestamp))
