@@ -1,6 +1,7 @@
 """Identity: ids that sort by time, and delivery ids that a reprocessed event makes again."""
 
 import re
+from collections.abc import Iterable
 from hashlib import blake2b
 
 from ulid import ULID
@@ -22,13 +23,21 @@ def ulid_time_ms(text: str) -> int | None:
         return None
 
 
+def derived_id(time_ms: int, *parts: str) -> str:
+    """A ULID of a given millisecond whose random part is a hash: the same time and parts make the same id."""
+    return str(ULID.from_bytes(time_ms.to_bytes(6, "big") + _hash(parts, 10)))
+
+
 def delivery_id(event_id: str, subscription_id: str, generation: int, target: int = 0, replay_id: str = "") -> str:
     """128 bits in hex: the same event for the same target of the same subscription is the same delivery.
 
     A reprocessed event therefore makes the deliveries it made before, and a subscription that was deleted and
     made again makes others, because its generation is new.
     """
-    parts = (event_id, subscription_id, str(generation), str(target), replay_id)
+    return _hash((event_id, subscription_id, str(generation), str(target), replay_id), 16).hex()
+
+
+def _hash(parts: Iterable[str], size: int) -> bytes:
     # Length prefixes, so that no two lists of parts read the same.
     text = b"".join(b"%d:%b" % (len(raw), raw) for raw in (part.encode() for part in parts))
-    return blake2b(text, digest_size=16).hexdigest()
+    return blake2b(text, digest_size=size).digest()
