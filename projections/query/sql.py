@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from projections.query.errors import problem_of
+from projections.query.openapi import Responses, documented, problem
 from projections.query.readers import Readers
 from projections.query.readonly import MAX_QUERY_CHARS, NotReadOnlyError, readable_query
 from runtime.clickhouse import Client
@@ -28,6 +29,22 @@ _FORMATS = {
 }
 
 
+_RESPONSES: Responses = {
+    200: {
+        "description": "The rows.",
+        "content": {
+            "application/x-ndjson": {"example": '{"n":1}\n'},
+            "text/csv": {"example": '"n"\n1\n'},
+            "application/json": {"example": {"meta": [{"name": "n", "type": "UInt8"}], "data": [[1]], "rows": 1}},
+        },
+    },
+    400: problem("It is no SQL that ClickHouse can run."),
+    403: problem("It does more than read Hooklog's tables."),
+    413: problem("The answer would be too large."),
+    422: problem("The body is wrong."),
+}
+
+
 class Query(BaseModel):
     """A query, and how its rows are written: one JSON object a line, CSV, or one document with names and types."""
 
@@ -39,9 +56,9 @@ class Query(BaseModel):
 
 def sql_routes(readers: Readers) -> APIRouter:
     """`POST /api/v1/sql`."""
-    router = APIRouter()
+    router = APIRouter(tags=["sql"])
 
-    @router.post("/api/v1/sql")
+    @router.post("/api/v1/sql", **documented(_RESPONSES))
     async def run_sql(query: Query) -> Response:
         """Runs one query that only reads, within limits on time, memory and rows."""
         wanted = _FORMATS[query.format]
