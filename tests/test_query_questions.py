@@ -57,7 +57,7 @@ def test_what_is_no_time_is_refused_and_nothing_worse(text: str) -> None:
         since_ms = time_ms(text, NOW_MS)
     except ValueError:
         since_ms = -1
-    if NOW_MS - MAX_MS <= since_ms:
+    if since_ms >= NOW_MS - MAX_MS:
         assert span_of(text, None, NOW_MS).since_ms == since_ms
         return
     with pytest.raises(ProblemError) as refused:
@@ -129,7 +129,7 @@ def test_a_pattern_means_in_clickhouse_what_it_means_to_a_subscription(reader: C
     [
         ({"max_execution_time": 1}, "SELECT sum(sipHash64(number)) FROM numbers(100000000000)", 504),
         ({"max_memory_usage": 1_000_000}, "SELECT uniqExact(number) FROM numbers(10000000)", 503),
-        ({"max_result_rows": 10}, "SELECT number FROM numbers(1000)", 413),
+        ({}, "SELECT number FROM numbers(1000000)", 413),
         ({}, "SELECT nothing", 500),
     ],
 )
