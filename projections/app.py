@@ -4,16 +4,19 @@ import asyncio
 import contextlib
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import structlog
 import uvicorn
+from aiokafka.errors import KafkaError
 from prometheus_client import CollectorRegistry
 
 from projections.migrate import MigrationChangedError, migrate
-from projections.query.api import build_api
-from projections.query.readers import Readers
+from projections.query.api import Parts, build_api
+from projections.query.readers import LOG_SETTINGS, SETTINGS, Readers
+from projections.query.resend import Resender
 from projections.writer.metrics import WriterMetrics
 from projections.writer.records import Records, Revoked
 from projections.writer.rows import PROJECTIONS
@@ -22,10 +25,12 @@ from runtime.admin import AdminKey
 from runtime.clickhouse import CLICKHOUSE_ERRORS, ClickHouse, Client, EngineInUseError, clickhouse_of
 from runtime.health import Health
 from runtime.hosts import AllowedHosts
-from runtime.kafka import wait_for_broker
+from runtime.http_metrics import HttpMetrics
+from runtime.kafka import Appender, wait_for_broker
 from runtime.secrets_files import load_admin_key
 from runtime.settings import Settings
 from runtime.telemetry import configure_logging
+from schemas.streams import StreamNames
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +38,9 @@ USERS_CONFIG = Path(__file__).with_name("embedded_users.xml")
 
 LOG_READERS = 2
 """A timeline takes 10 ms: two threads answer more than the machine has cores for."""
+
+STATS_READERS = 1
+"""A month of figures takes a core for a second; a dashboard asks for one after the other."""
 
 SQL_READERS = 2
 """Queries of people and scripts; a third one waits."""
@@ -75,8 +83,11 @@ class _Service:
         self._settings = settings
         self._clickhouse: ClickHouse = clickhouse_of(settings, USERS_CONFIG)
         self._registry = CollectorRegistry()
-        self._logs = Readers(self._clickhouse, LOG_READERS)
-        self._sql = Readers(self._clickhouse, SQL_READERS)
+        self._logs = Readers(self._clickhouse, LOG_READERS, LOG_SETTINGS)
+        self._stats = Readers(self._clickhouse, STATS_READERS, LOG_SETTINGS)
+        self._sql = Readers(self._clickhouse, SQL_READERS, SETTINGS)
+        self._appender = Appender(settings.bootstrap, StreamNames(settings.kafka_prefix))
+        self._appending = False
         self._writer: Writer | None = None
         self._tables_ready = False
         self._stopping = asyncio.Event()
@@ -89,11 +100,14 @@ class _Service:
             server = self._server()
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             writing = asyncio.create_task(self._write())
+            connecting = asyncio.create_task(self._connect())
             stopping = asyncio.create_task(self._stopping.wait())
             await asyncio.wait({serving, writing, stopping}, return_when=asyncio.FIRST_COMPLETED)
             self._stop()
             server.should_exit = True
             await serving
+            await connecting
+            await self._appender.stop()  # after the answers, which wait for its acks
             await writing
 
     def _stop(self) -> None:
@@ -103,8 +117,9 @@ class _Service:
 
     def _server(self) -> _Server:
         admin = AdminKey(load_admin_key(self._settings))
-        api = build_api(admin, self._health(), self._logs, self._sql)
-        app = AllowedHosts(api, self._settings.allowed_host_names)
+        parts = Parts(self._logs, self._stats, self._sql, Resender(self._logs, self._appender, _now_ms), _now_ms)
+        api = build_api(admin, self._health(), parts)
+        app = HttpMetrics(AllowedHosts(api, self._settings.allowed_host_names), self._registry)
         return _Server(
             uvicorn.Config(
                 app,
@@ -123,6 +138,7 @@ class _Service:
             "tables": lambda: self._tables_ready,
             "kafka": lambda: self._writer is not None and self._writer.reading_works,
             "clickhouse": lambda: self._writer is not None and self._writer.storing_works,
+            "producer": lambda: self._appending,
         }
         return Health("projections", checks, self._registry)
 
@@ -132,14 +148,27 @@ class _Service:
         if client is None:
             return
         self._tables_ready = True
-        self._logs.start()
-        self._sql.start()
+        for readers in (self._logs, self._stats, self._sql):
+            readers.start()
         try:
             if await self._until_broker():
                 self._writer = Writer(client, self._open_records, WriterMetrics(self._registry))
                 await self._writer.run()
         finally:
             await asyncio.to_thread(self._close, client)
+
+    async def _connect(self) -> None:
+        """Starts the appender as soon as a broker answers."""
+        while await self._until_broker():
+            try:
+                await self._appender.start()
+            except KafkaError as error:
+                log.warning("producer_failed", error=repr(error))
+                await self._appender.stop()
+                await self._pause()
+            else:
+                self._appending = True
+                return
 
     def _open_records(self, on_revoked: Revoked) -> Records:
         streams = [projection.stream for projection in PROJECTIONS]
@@ -178,6 +207,10 @@ class _Service:
 
     def _close(self, client: Client) -> None:
         # The embedded engine must be closed before the process ends, and ends with its last client.
-        self._logs.close()
-        self._sql.close()
+        for readers in (self._logs, self._stats, self._sql):
+            readers.close()
         client.close()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

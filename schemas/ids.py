@@ -22,6 +22,11 @@ def ulid_time_ms(text: str) -> int | None:
         return None
 
 
+def derived_id(time_ms: int, *parts: str) -> str:
+    """A ULID of a given millisecond whose random part is a hash: the same time and parts make the same id."""
+    return str(ULID.from_bytes(time_ms.to_bytes(6, "big") + _hash128(*(part.encode() for part in parts))[:10]))
+
+
 def delivery_id(event_id: str, subscription_id: str, generation: int, target: int = 0, replay_id: str = "") -> str:
     """128 bits in hex: the same event for the same target of the same subscription is the same delivery.
 

@@ -84,12 +84,18 @@ class Projections:
         """Returns when it says that it can do its job."""
         until(lambda: self.get("/ready")[0] == 200, "ready")
 
-    def get(self, path: str, body: dict[str, Any] | None = None, key: str = ADMIN_KEY) -> tuple[int, bytes]:
-        """Status and body of an answer; 0 when nothing listens."""
+    def get(
+        self,
+        path: str,
+        body: dict[str, Any] | None = None,
+        key: str = ADMIN_KEY,
+        headers: dict[str, str] | None = None,
+    ) -> tuple[int, bytes]:
+        """Status and body of an answer, to a POST when there is a body; 0 when nothing listens."""
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.settings.query_port}{path}",
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+            headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"} | (headers or {}),
         )
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:

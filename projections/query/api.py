@@ -1,49 +1,101 @@
 """The query service over HTTP."""
 
+from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Annotated
 
-from clickhouse_connect.driver.exceptions import ClickHouseError
-from fastapi import APIRouter, Depends, FastAPI, Path
-from starlette.responses import JSONResponse
+from fastapi import APIRouter, Depends, Header
+from starlette.responses import Response
 
+from projections.query.errors import add_clickhouse_handler
+from projections.query.examples import RESENT, TASK
+from projections.query.logs import Clock, Id, json_of, log_routes
+from projections.query.openapi import QueryApp, answered, found, problem
 from projections.query.readers import Readers
+from projections.query.resend import Resender
 from projections.query.sql import sql_routes
-from projections.query.timeline import Document, read_timeline
+from projections.query.stats_routes import stats_routes
+from projections.query.tasks import read_task
 from runtime.admin import AdminKey
 from runtime.health import Health
 from runtime.problem import ProblemError, add_problem_handlers
 
+MAX_KEY_CHARS = 255
+"""Of an idempotency key, as Stripe's."""
 
-def build_api(admin: AdminKey, health: Health, logs: Readers, sql: Readers) -> FastAPI:
-    """The application; everything but health needs the admin key.
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the routes work with.
+
+    Attributes:
+        logs: reads lists, timelines and tasks.
+        stats: computes figures, apart, so that a month of them delays no timeline.
+        sql: reads whatever is asked, apart for the same reason.
+        resender: makes deliveries again.
+        now_ms: the clock, epoch milliseconds.
+    """
+
+    logs: Readers
+    stats: Readers
+    sql: Readers
+    resender: Resender
+    now_ms: Clock
+
+
+def build_api(admin: AdminKey, health: Health, parts: Parts) -> QueryApp:
+    """The application; everything but health and the document needs the admin key.
 
     Args:
         admin: lets only the bearer of the key pass.
         health: its routes.
-        logs: reads timelines.
-        sql: reads whatever is asked, apart, so that a heavy query delays no timeline.
+        parts: what it works with.
     """
-    app = FastAPI(title="Hooklog query API", docs_url=None, redoc_url=None, openapi_url=None)
+    app = QueryApp(version("hooklog"))
     add_problem_handlers(app)
+    add_clickhouse_handler(app)
     app.router.routes.extend(health.routes())
     guarded = [Depends(admin)]
-    app.include_router(_log_routes(logs), dependencies=guarded)
-    app.include_router(sql_routes(sql), dependencies=guarded)
+    app.include_router(log_routes(parts.logs, parts.now_ms), dependencies=guarded)
+    app.include_router(stats_routes(parts.stats, parts.now_ms), dependencies=guarded)
+    app.include_router(_task_routes(parts.logs), dependencies=guarded)
+    app.include_router(_resend_routes(parts.resender), dependencies=guarded)
+    app.include_router(sql_routes(parts.sql), dependencies=guarded)
     return app
 
 
-def _log_routes(readers: Readers) -> APIRouter:
-    router = APIRouter()
+def _task_routes(readers: Readers) -> APIRouter:
+    router = APIRouter(tags=["tasks"])
 
-    @router.get("/api/v1/logs/events/{event_id}")
-    async def timeline(event_id: Annotated[str, Path(max_length=128)]) -> JSONResponse:
-        """Everything that happened to an event."""
-        try:
-            found: Document | None = await readers.run(lambda client: read_timeline(client, event_id))
-        except ClickHouseError as error:
-            raise ProblemError(503, detail="ClickHouse does not answer", headers={"Retry-After": "5"}) from error
-        if found is None:
-            raise ProblemError(404, detail=f"there is no event {event_id}")
-        return JSONResponse(found)
+    @router.get("/api/tasks/{task_id}", **found(TASK))
+    async def task(task_id: Id) -> Response:
+        """An event as a task: whether all that it leads to is done; its id is that of the event."""
+        document = await readers.run(lambda client: read_task(client, task_id))
+        if document is None:
+            raise ProblemError(404, detail=f"there is no task {task_id}")
+        return json_of(document)
+
+    return router
+
+
+def _resend_routes(resender: Resender) -> APIRouter:
+    router = APIRouter(tags=["deliveries"])
+    docs = answered(RESENT, 202, "Kafka has the new delivery.")
+    docs["responses"] |= {
+        404: problem("There is no such delivery."),
+        409: problem("The subscription was deleted, made again, or is inactive."),
+        410: problem("The payload is not kept any more."),
+    }
+
+    @router.post("/api/v1/deliveries/{delivery_id}/retry", status_code=202, **docs)
+    async def retry_delivery(
+        delivery_id: Id,
+        idempotency_key: Annotated[str | None, Header(min_length=1, max_length=MAX_KEY_CHARS)] = None,
+    ) -> Response:
+        """Delivers the same event to the same target again, as a new delivery with the same `webhook-id`.
+
+        With an `Idempotency-Key`, asking again within a day makes no other one.
+        """
+        return json_of(await resender.resend(delivery_id, idempotency_key), 202)
 
     return router

@@ -2,7 +2,7 @@
 
 import asyncio
 import queue
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -23,6 +23,9 @@ SETTINGS = {
 }
 """ClickHouse's own settings for every query of a connection."""
 
+LOG_SETTINGS = SETTINGS | {"max_execution_time": 10}
+"""Of queries that are ours: pages take milliseconds, so that whoever waits longer asks for too much."""
+
 
 class Readers:
     """Runs queries in threads.
@@ -30,10 +33,12 @@ class Readers:
     Args:
         clickhouse: where the clients come from; each is opened when it is needed first.
         size: how many queries run at a time; others wait.
+        limits: ClickHouse's settings for each.
     """
 
-    def __init__(self, clickhouse: ClickHouse, size: int) -> None:
+    def __init__(self, clickhouse: ClickHouse, size: int, limits: Mapping[str, int]) -> None:
         self._clickhouse = clickhouse
+        self._limits = limits
         self._idle: queue.SimpleQueue[Client] = queue.SimpleQueue()
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="query")
         self._started = False
@@ -57,7 +62,7 @@ class Readers:
         try:
             client = self._idle.get_nowait()
         except queue.Empty:
-            client = self._clickhouse.open_reader(SETTINGS)
+            client = self._clickhouse.open_reader(self._limits)
         try:
             return ask(client)
         finally:

@@ -3,28 +3,17 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
+from clickhouse_connect.driver.exceptions import ClickHouseError
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from projections.query.errors import problem_of
+from projections.query.openapi import Responses, documented, problem
 from projections.query.readers import Readers
 from projections.query.readonly import MAX_QUERY_CHARS, NotReadOnlyError, readable_query
 from runtime.clickhouse import Client
 from runtime.problem import ProblemError
-
-MAX_MESSAGE_CHARS = 2_000
-"""ClickHouse lists what it would have accepted."""
-
-_STATUS = {
-    159: (504, "query_timeout"),  # TIMEOUT_EXCEEDED
-    160: (504, "query_timeout"),  # TOO_SLOW
-    158: (413, "result_too_large"),  # TOO_MANY_ROWS
-    396: (413, "result_too_large"),  # TOO_MANY_ROWS_OR_BYTES
-    241: (503, "query_memory"),  # MEMORY_LIMIT_EXCEEDED
-    164: (403, "not_read_only"),  # READONLY
-    497: (403, "not_read_only"),  # ACCESS_DENIED
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +29,22 @@ _FORMATS = {
 }
 
 
+_RESPONSES: Responses = {
+    200: {
+        "description": "The rows.",
+        "content": {
+            "application/x-ndjson": {"example": '{"n":1}\n'},
+            "text/csv": {"example": '"n"\n1\n'},
+            "application/json": {"example": {"meta": [{"name": "n", "type": "UInt8"}], "data": [[1]], "rows": 1}},
+        },
+    },
+    400: problem("It is no SQL that ClickHouse can run."),
+    403: problem("It does more than read Hooklog's tables."),
+    413: problem("The answer would be too large."),
+    422: problem("The body is wrong."),
+}
+
+
 class Query(BaseModel):
     """A query, and how its rows are written: one JSON object a line, CSV, or one document with names and types."""
 
@@ -51,9 +56,9 @@ class Query(BaseModel):
 
 def sql_routes(readers: Readers) -> APIRouter:
     """`POST /api/v1/sql`."""
-    router = APIRouter()
+    router = APIRouter(tags=["sql"])
 
-    @router.post("/api/v1/sql")
+    @router.post("/api/v1/sql", **documented(_RESPONSES))
     async def run_sql(query: Query) -> Response:
         """Runs one query that only reads, within limits on time, memory and rows."""
         wanted = _FORMATS[query.format]
@@ -61,10 +66,8 @@ def sql_routes(readers: Readers) -> APIRouter:
             body = await readers.run(lambda client: _run(client, query.query, wanted.clickhouse))
         except NotReadOnlyError as error:
             raise ProblemError(403, "not_read_only", str(error)) from error
-        except DatabaseError as error:
-            raise _problem(error) from error
         except ClickHouseError as error:
-            raise ProblemError(503, detail="ClickHouse does not answer") from error
+            raise problem_of(error, (400, "sql_error")) from error
         return Response(body, media_type=wanted.media_type)
 
     return router
@@ -72,14 +75,3 @@ def sql_routes(readers: Readers) -> APIRouter:
 
 def _run(client: Client, query: str, fmt: str) -> bytes:
     return bytes(client.raw_query(readable_query(client, query), fmt=fmt))
-
-
-def _problem(error: DatabaseError) -> ProblemError:
-    if error.code is None:
-        return ProblemError(503, detail="ClickHouse does not answer")
-    status, code = _STATUS.get(error.code, (400, "sql_error"))
-    return ProblemError(status, code, _message(str(error)), clickhouse_code=error.code)
-
-
-def _message(text: str) -> str:
-    return text.rpartition("DB::Exception: ")[2].strip()[:MAX_MESSAGE_CHARS]

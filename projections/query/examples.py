@@ -1,0 +1,137 @@
+"""Documents as the query API answers them, for its OpenAPI document."""
+
+from typing import Any
+
+_AT = "2026-01-02T03:04:05.678Z"
+_EVENT_ID = "01KE0Q6ZGEQ9PR3R6V8QXH3B7N"
+_DELIVERY_ID = "6f1d0c9be2a84d7c9c53a1f0d3b7e842"
+_REPLAY_ID = "01KE0R7V0C7W6F9E2M4S8T1A5D"
+
+_WHAT = {"topic_id": "pushes", "source_id": "github", "event_type": "push"}
+
+EVENT: dict[str, Any] = {
+    "event_id": _EVENT_ID,
+    **_WHAT,
+    "received_at": _AT,
+    "source_ip": "192.0.2.7",
+    "content_type": "application/json",
+    "dedup_id": "72d3162e-cc78-11e3-81ab-4c9367dc0958",
+    "traceparent": "",
+    "headers": {"x-github-event": "push"},
+    "extra_headers": {},
+    "payload_bytes": 25,
+    "status": "QUEUED",
+    "matched": 1,
+    "duplicate": False,
+}
+
+_MADE = {"generation": 12, "config_version": 13, "replay_id": ""}
+
+DELIVERY: dict[str, Any] = {
+    "delivery_id": _DELIVERY_ID,
+    "event_id": _EVENT_ID,
+    "subscription_id": "deploy",
+    **_WHAT,
+    "status": "SUCCESS",
+    "attempts": 1,
+    "last_status_code": 204,
+    "error": "",
+    "reason": "",
+    "target_url": "https://example.com/hook",
+    "created_at": _AT,
+    "last_attempt_at": "2026-01-02T03:04:05.701Z",
+    "next_attempt_at": None,
+    "completed_at": "2026-01-02T03:04:05.732Z",
+    **_MADE,
+}
+
+ATTEMPT: dict[str, Any] = {
+    "delivery_id": _DELIVERY_ID,
+    "event_id": _EVENT_ID,
+    "subscription_id": "deploy",
+    **_WHAT,
+    "kind": "attempt",
+    "attempt": 1,
+    "status": "SUCCESS",
+    "response_status_code": 204,
+    "response_body": "",
+    "error": "",
+    "reason": "",
+    "target_url": "https://example.com/hook",
+    "received_at": _AT,
+    "started_at": "2026-01-02T03:04:05.701Z",
+    "duration_ms": 31,
+    "next_attempt_at": None,
+    **_MADE,
+}
+
+REJECTION: dict[str, Any] = {
+    "rejection_id": _EVENT_ID,
+    "topic_id": "pushes",
+    "source_id": "github",
+    "received_at": _AT,
+    "response_status_code": 403,
+    "code": "signature_mismatch",
+    "reason": "the signature is wrong",
+    "source_ip": "192.0.2.7",
+    "content_type": "application/json",
+    "headers": {"x-hub-signature-256": "***"},
+    "payload_bytes": 25,
+    "unrecorded": 0,
+}
+
+TIMELINE: dict[str, Any] = {
+    "event": {name: value for name, value in EVENT.items() if name not in {"matched", "duplicate"}}
+    | {"payload": "{}", "payload_encoding": "text"},
+    "dispatch": {"event_id": _EVENT_ID, "matched": 1, "skipped": {"event_type": 2}, "duplicate": False},
+    "deliveries": [DELIVERY | {"attempts_made": 1, "attempts": [ATTEMPT]}],
+    "timeline": [{"at": _AT, "what": "received", "topic_id": "pushes"}],
+}
+
+_ATTEMPTS: dict[str, Any] = {
+    "attempts": 40,
+    "successes": 38,
+    "failures": 2,
+    "retries": 2,
+    "success_rate": 0.95,
+    "p50_ms": 31,
+    "p95_ms": 120,
+    "p99_ms": 480,
+}
+
+FIGURES: dict[str, Any] = {
+    "at": "2026-01-02T03:00:00.000Z",
+    **_ATTEMPTS,
+    "deliveries": {"SUCCESS": 38, "FAILED": 0, "CANCELLED": 0},
+}
+
+OVERVIEW: dict[str, Any] = {
+    "since": "2026-01-01T03:04:05.678Z",
+    "until": None,
+    "accepted": 38,
+    "rejected": 1,
+    "dispatched": 38,
+    "duplicates": 0,
+    "matched": 38,
+    "replayed": 0,
+    "deliveries": {"PENDING": 0, "RETRYING": 0, "SUCCESS": 38, "FAILED": 0, "CANCELLED": 0},
+    **_ATTEMPTS,
+}
+
+TASK: dict[str, Any] = {
+    "task_id": _EVENT_ID,
+    "status": "SUCCESS",
+    "started_at": _AT,
+    "ended_at": "2026-01-02T03:04:05.732Z",
+    "deliveries": {"SUCCESS": 1},
+    "result": {**_WHAT, "matched": 1, "duplicate": False, "deliveries": []},
+}
+
+RESENT: dict[str, Any] = {
+    "delivery_id": "0c4d95e2b18f4f0cb4b9d1a7c6e3f275",
+    "replay_id": _REPLAY_ID,
+    "retried": _DELIVERY_ID,
+    "event_id": _EVENT_ID,
+    "subscription_id": "deploy",
+    "status": "PENDING",
+}

@@ -1,0 +1,100 @@
+"""What the OpenAPI document says of the query API beside its parameters."""
+
+from typing import Any
+
+from fastapi import FastAPI
+
+_PROBLEM = {
+    "type": "object",
+    "description": "RFC 9457 problem details.",
+    "required": ["type", "title", "status", "code"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "code": {"type": "string", "description": "Stable; for programs."},
+        "detail": {"type": "string"},
+        "clickhouse_code": {"type": "integer", "description": "Of an error of ClickHouse, its number."},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+    },
+}
+_PROBLEM_CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+
+_DESCRIPTION = """What happened, to the last event.
+
+Lists come in pages: `next_cursor` of one is `cursor` of the next, with all other parameters as they were, and the
+pages together are the whole, without a gap or a repetition, also while rows arrive. Times are RFC 3339 in UTC. Without
+`since` a list is about the last 24 hours; longer than 31 days are read with SQL."""
+
+
+def problem(description: str) -> dict[str, Any]:
+    """A response that is a problem document."""
+    return {"description": description, "content": _PROBLEM_CONTENT}
+
+
+Responses = dict[int | str, dict[str, Any]]
+"""As FastAPI takes them."""
+
+_ALWAYS: Responses = {
+    401: problem("The admin key is missing or wrong."),
+    503: problem("ClickHouse or Kafka does not answer, or the query needs too much memory: ask again, or for less."),
+    504: problem("The query takes too long: ask for less."),
+}
+_INVALID: Responses = {422: problem("`errors` names every wrong or unknown parameter.")}
+_TOO_LARGE: Responses = {413: problem("The answer would be too large: ask for less.")}
+
+
+def documented(responses: Responses) -> dict[str, Any]:
+    """Arguments of a route: its responses, and those that every route has."""
+    return {"responses": dict(sorted((responses | _ALWAYS).items(), key=lambda item: int(item[0])))}
+
+
+def answered(example: Any, status: int = 200, description: str = "As asked.") -> dict[str, Any]:
+    """Arguments of a route that answers with a document."""
+    answer: Responses = {status: {"description": description, "content": {"application/json": {"example": example}}}}
+    return documented(answer | _INVALID | _TOO_LARGE)
+
+
+def listed(row: Any) -> dict[str, Any]:
+    """Arguments of a route that answers with a page of rows such as this one."""
+    schema = {
+        "type": "object",
+        "required": ["data", "next_cursor"],
+        "properties": {
+            "data": {"type": "array", "items": {"type": "object"}},
+            "next_cursor": {"type": ["string", "null"], "description": "Of the next page; null on the last."},
+        },
+    }
+    content = {"application/json": {"schema": schema, "example": {"data": [row], "next_cursor": None}}}
+    page: Responses = {200: {"description": "A page.", "content": content}, 400: problem("The cursor is wrong.")}
+    return documented(page | _INVALID | _TOO_LARGE)
+
+
+def found(example: Any) -> dict[str, Any]:
+    """Arguments of a route that answers with one document by its id."""
+    document = answered(example)
+    document["responses"][404] = problem("There is none with this id.")
+    return document
+
+
+class QueryApp(FastAPI):
+    """FastAPI whose document knows of problems and of the admin key."""
+
+    def __init__(self, version: str) -> None:
+        super().__init__(title="Hooklog query API", version=version, description=_DESCRIPTION, redoc_url=None)
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI 3.1 document."""
+        if not self.openapi_schema:
+            document = super().openapi()
+            components = document.setdefault("components", {})
+            components["schemas"] = components.get("schemas", {}) | {"Problem": _PROBLEM}
+            components["securitySchemes"] = {"adminKey": {"type": "http", "scheme": "bearer"}}
+            document["security"] = [{"adminKey": []}]
+        return self.openapi_schema or {}

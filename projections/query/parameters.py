@@ -1,0 +1,114 @@
+"""What a list can be asked. A parameter that is not here is refused by name, never ignored."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from projections.query.cursor import MAX_CURSOR_CHARS
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 500
+"""A page of attempts with long answers is then some megabytes."""
+
+DEFAULT_BUCKETS = 500
+MAX_BUCKETS = 1_000
+"""An hour each of one subscription for a month is 744."""
+
+MAX_FILTER_CHARS = 512
+"""Longer than any id or type of ours."""
+
+MAX_STATUS_CODE = 999
+
+DELIVERY_STATES = ("PENDING", "RETRYING", "SUCCESS", "FAILED", "CANCELLED")
+DeliveryState = Literal["PENDING", "RETRYING", "SUCCESS", "FAILED", "CANCELLED"]
+
+
+Filter = Annotated[str | None, Field(min_length=1, max_length=MAX_FILTER_CHARS)]
+Moment = Annotated[
+    str | None,
+    Field(max_length=64, description="RFC 3339, epoch milliseconds, or a duration ago such as `-15m`, `-24h`, `-7d`."),
+]
+EventType = Annotated[
+    str | None,
+    Field(min_length=1, max_length=MAX_FILTER_CHARS, description="Exact, or a pattern: `*` is any run of characters."),
+]
+
+
+class Question(BaseModel):
+    """What every question over a time can be asked with."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    since: Moment = Field(None, description="From then on; a day before `until`, and at most 31 days before it.")
+    until: Moment = Field(None, description="Until just before then; without it there is no end.")
+
+
+class ListQuestion(Question):
+    """What every list can be asked with."""
+
+    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
+    cursor: str | None = Field(
+        None, max_length=MAX_CURSOR_CHARS, description="`next_cursor` of the page before; all else must be as it was."
+    )
+    order: Literal["desc", "asc"] = Field("desc", description="Newest first, or oldest first.")
+
+
+class EventsQuestion(ListQuestion):
+    """Accepted events."""
+
+    topic_id: Filter = None
+    source_id: Filter = None
+    event_type: EventType = None
+    status: Literal["RECEIVED", "QUEUED"] | None = Field(None, description="QUEUED once it was dispatched.")
+    dedup_id: Filter = None
+    duplicate: bool | None = Field(None, description="Of what was dispatched: whether it had been sent before.")
+    payload: bool = Field(default=False, description="Whether rows have their payload.")
+
+
+class DeliveriesQuestion(ListQuestion):
+    """Deliveries, in the state that they are in."""
+
+    status: list[DeliveryState] = Field(default_factory=list, max_length=len(DELIVERY_STATES))
+    subscription_id: Filter = None
+    topic_id: Filter = None
+    event_id: Filter = None
+    source_id: Filter = None
+    event_type: EventType = None
+    reason: Filter = None
+    replay_id: Filter = None
+
+
+class AttemptsQuestion(ListQuestion):
+    """Attempts, and ends without one."""
+
+    delivery_id: Filter = None
+    event_id: Filter = None
+    subscription_id: Filter = None
+    topic_id: Filter = None
+    status: Literal["SUCCESS", "RETRYING", "FAILED", "CANCELLED"] | None = None
+    kind: Literal["attempt", "outcome"] | None = None
+    response_status_code: int | None = Field(None, ge=0, le=MAX_STATUS_CODE, description="0 is no answer.")
+
+
+class RejectionsQuestion(ListQuestion):
+    """Refused requests."""
+
+    source_id: Filter = None
+    topic_id: Filter = None
+    code: Filter = None
+    payload: bool = Field(default=False, description="Whether rows have the beginning of the body.")
+
+
+class StatsQuestion(ListQuestion):
+    """Figures by hour or day."""
+
+    limit: int = Field(DEFAULT_BUCKETS, ge=1, le=MAX_BUCKETS)
+    step: Literal["hour", "day"] = "hour"
+    subscription_id: Filter = None
+    topic_id: Filter = None
+
+
+class OverviewQuestion(Question):
+    """Totals."""
+
+    topic_id: Filter = None
