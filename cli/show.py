@@ -5,11 +5,19 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+PIPE_WIDTH = 1_000
+"""Wider than any row; a table takes only what it needs of it."""
+
 
 def print_json(document: Any) -> None:
     """Print one JSON document in one line; of a list of rows, call it for each."""
     sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
     sys.stdout.flush()
+
+
+def with_examples(commands: Iterable[str]) -> str:
+    """Return the end of a command's help: each example in a line of its own."""
+    return "\n\n".join(["Examples:", *(command.replace("[", r"\[") for command in commands)])
 
 
 def print_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
@@ -23,7 +31,8 @@ def print_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> No
         table.add_column(column.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell(row.get(column))) for column in columns))
-    Console().print(table)
+    # Into a pipe or a file nothing is folded: the next program reads lines.
+    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)
 
 
 def cell(value: Any) -> str:
