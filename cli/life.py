@@ -4,8 +4,10 @@ import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from cli.gateway import Gateway
+from cli.show import console
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -36,7 +38,7 @@ def await_end(gateway: Gateway, event_id: str, timeout_s: float) -> tuple[Story,
     deadline_s = time.monotonic() + timeout_s
     story: Story = {}
     while True:
-        answer = gateway.call("query", "GET", f"/api/v1/logs/events/{event_id}", allow={404})
+        answer = gateway.call("query", "GET", f"/api/v1/logs/events/{quote(event_id, safe='')}", allow={404})
         if answer.is_success:
             story = answer.json()
             if has_ended(story):
@@ -57,19 +59,16 @@ def has_ended(story: Story) -> bool:
 
 def print_life(story: Story) -> None:
     """Print the tree."""
-    from rich.console import Console
-
-    Console(highlight=False).print(tree_of(story))
+    console().print(tree_of(story))
 
 
 def print_delivery(delivery: Story) -> None:
     """Print one delivery with its attempts; times are seconds after its event was received."""
-    from rich.console import Console
     from rich.tree import Tree
 
     tree = Tree(_delivery_line(delivery))
     _add_attempts(tree, delivery, delivery["created_at"])
-    Console(highlight=False).print(tree)
+    console().print(tree)
 
 
 def tree_of(story: Story) -> "Tree":

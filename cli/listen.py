@@ -17,7 +17,7 @@ from cli.durations import seconds
 from cli.environment import read_settings
 from cli.exits import fail
 from cli.gateway import Gateway
-from cli.show import print_json
+from cli.show import console, print_json
 
 if TYPE_CHECKING:
     from cli.receiver import Behaviour, Reception
@@ -132,7 +132,6 @@ def _show(reception: "Reception", as_json: bool) -> None:
     if as_json:
         print_json(document_of(reception))
         return
-    from rich.console import Console
     from rich.text import Text
 
     clock = time.strftime("%H:%M:%S", time.localtime(reception.at_s))
@@ -142,7 +141,8 @@ def _show(reception: "Reception", as_json: bool) -> None:
     line.append(f"  {reception.webhook_id or '(no webhook-id)'}  {reception.event_type or '-'}", style="default")
     line.append(f"  attempt {reception.attempt}, {reception.body_bytes} bytes, ", style="default")
     line.append(str(reception.verdict), style=verdict)
-    Console(highlight=False, soft_wrap=True).print(line)
+    console().print(line, soft_wrap=True)
+    sys.stdout.flush()
 
 
 def document_of(reception: "Reception") -> dict[str, Any]:

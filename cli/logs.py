@@ -1,6 +1,7 @@
 """`hooklog events | deliveries | attempts | rejections`: what happened, newest first, or the life of one."""
 
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -155,7 +156,7 @@ def _list(gateway: Gateway, kind: str, filters: dict[str, Any], shown: tuple[int
 def _story(gateway: Gateway, event_id: str, as_json: bool) -> None:
     from cli.life import print_life
 
-    story = gateway.call("query", "GET", f"/api/v1/logs/events/{event_id}").json()
+    story = gateway.call("query", "GET", f"/api/v1/logs/events/{quote(event_id, safe='')}").json()
     if as_json:
         print_json(story)
     else:
@@ -163,7 +164,7 @@ def _story(gateway: Gateway, event_id: str, as_json: bool) -> None:
 
 
 def _delivery(gateway: Gateway, delivery_id: str, as_json: bool) -> None:
-    delivery = gateway.call("query", "GET", f"/api/v1/logs/deliveries/{delivery_id}").json()
+    delivery = gateway.call("query", "GET", f"/api/v1/logs/deliveries/{quote(delivery_id, safe='')}").json()
     if as_json:
         print_json(delivery)
         return

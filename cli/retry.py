@@ -2,6 +2,7 @@
 
 import sys
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -36,7 +37,7 @@ def retry(
 ) -> None:
     """Send deliveries again: those named, or all that match (exit code 0 when each was taken).
 
-    Each becomes a new delivery with the same webhook-id, and the old one stays in the log as it is.
+    Each is a new delivery with the same webhook-id; the old one stays as it is.
     """
     chosen = delivery_filters(status, subscription, topic, None) | {"since": since, "until": until}
     if bool(delivery_ids) == any(chosen.values()):
@@ -88,7 +89,9 @@ def _retry_each(gateway: Gateway, delivery_ids: list[str], as_json: bool) -> int
     console = Console(stderr=True)
     quiet = as_json or not console.is_terminal or len(delivery_ids) == 1
     for delivery_id in track(delivery_ids, "retrying", console=console, transient=True, disable=quiet):
-        answer = gateway.call("query", "POST", f"/api/v1/deliveries/{delivery_id}/retry", allow=range(400, 600))
+        answer = gateway.call(
+            "query", "POST", f"/api/v1/deliveries/{quote(delivery_id, safe='')}/retry", allow=range(400, 600)
+        )
         if as_json:
             print_json({"delivery_id": delivery_id, "ok": answer.is_success, **_document(answer)})
         if not answer.is_success:

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -65,8 +66,9 @@ def send(
 ) -> None:
     """Post an event, signed as its source demands (exit code 0 when every one was accepted).
 
-    A secret is read from --secret or HOOKLOG_SEND_SECRET, or asked for on a terminal; a source that verifies
-    nothing needs none. With --wait the exit code says whether every delivery of the event succeeded, too.
+    The source's secret is read from --secret or HOOKLOG_SEND_SECRET, or asked for.
+
+    With --wait, exit code 0 also says that every delivery of the event succeeded.
     """
     from cli.letter import CannotPlaceError, compose
     from cli.posting import Pace
@@ -97,8 +99,8 @@ def _sender(gateway: Gateway, topic: str | None, source: str | None, secret: str
     from cli.letter import Sender
     from rules.verify.none import NoVerification
 
-    rules = gateway.call("ingest", "GET", f"/api/v1/topics/{topic}").json() if topic else {}
-    found = gateway.call("ingest", "GET", f"/api/v1/sources/{source or rules['source_id']}").json()
+    rules = _record(gateway, "topics", topic) if topic else {}
+    found = _record(gateway, "sources", source or rules["source_id"])
     needs_secret = not unsigned and found["auth_type"] != NoVerification.auth_type
     return Sender(
         found["auth_type"],
@@ -107,6 +109,14 @@ def _sender(gateway: Gateway, topic: str | None, source: str | None, secret: str
         rules.get("event_type"),
         rules.get("dedup_id"),
     )
+
+
+def _record(gateway: Gateway, kind: str, record_id: str) -> dict[str, Any]:
+    answer = gateway.call("ingest", "GET", f"/api/v1/{kind}/{quote(record_id, safe='')}", allow={404})
+    if not answer.is_success:
+        fail(f"there is no {kind.removesuffix('s')} {record_id}; create it first")
+    record: dict[str, Any] = answer.json()
+    return record
 
 
 def _secret(given: str | None, source_id: str) -> str:
@@ -181,8 +191,9 @@ def _tell_tally(tally: "Tally", as_json: bool) -> None:
         print_json(document)
         return
     took = f"in {document['took_s']:.1f} s"
-    typer.echo(f"{tally.accepted} of {document['sent']} accepted {took}, answered in p50 {document['p50_ms']} ms,")
-    typer.echo(f"p99 {document['p99_ms']} ms" + (f", {tally.duplicates} duplicates" if tally.duplicates else ""))
+    twice = f", {tally.duplicates} of them sent before" if tally.duplicates else ""
+    typer.echo(f"{tally.accepted} of {document['sent']} accepted{twice} {took}")
+    typer.echo(f"  answered within p50 {document['p50_ms']} ms, p99 {document['p99_ms']} ms")
     for code, number in tally.refused.most_common():
         typer.echo(f"  {number} refused: {code}")
 

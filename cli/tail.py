@@ -15,7 +15,7 @@ from cli.environment import read_settings
 from cli.exits import refuse
 from cli.gateway import Gateway
 from cli.logs import ATTEMPT_STATES, one_of
-from cli.show import print_json
+from cli.show import console, print_json
 
 EXAMPLES = ("hooklog tail", "hooklog tail --topic orders --status failed", "hooklog tail --json | jq .reason")
 
@@ -152,9 +152,7 @@ def _quoted(moment: datetime) -> str:
 
 
 def _show(row: Row) -> None:
-    from rich.console import Console
-
-    Console(highlight=False, soft_wrap=True).print(line_of(row))
+    console().print(line_of(row), soft_wrap=True)
     sys.stdout.flush()
 
 

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import secrets
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
@@ -14,7 +13,7 @@ import typer
 
 from cli.environment import read_settings
 from cli.exits import FAILED, OK, fail
-from cli.show import PIPE_WIDTH, print_json
+from cli.show import console, print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,19 +35,18 @@ def demo(
 ) -> None:
     """See Hooklog at work: events, retries and dead letters, then a check that every count adds up.
 
-    It starts a gateway of its own, on free ports with a folder that is deleted afterwards; with --running it uses
-    the one that runs, and deletes what it configured there. Exit code 0 only when every check holds.
-    """
-    from rich.console import Console
+    It starts a gateway of its own, and leaves nothing behind; with --running it plays in yours.
 
+    Exit code 0 only when every check holds.
+    """
     from cli.demo.stack import CannotPlayError
     from cli.demo.summary import document_of, print_report
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    screen = console()
     if not as_json:
-        console.print(f"[bold]Hooklog demo.[/] {INTRO}\n")
+        screen.print(f"[bold]Hooklog demo.[/] {INTRO}\n")
     try:
-        report = asyncio.run(_cancelled_by_signals(_run(running, _view(console, as_json))))
+        report = asyncio.run(_cancelled_by_signals(_run(running, _view(screen, as_json))))
     except CannotPlayError as error:
         fail(error)
     except (asyncio.CancelledError, KeyboardInterrupt):
@@ -56,16 +54,16 @@ def demo(
     if as_json:
         print_json(document_of(report))
     else:
-        print_report(console, report, offer_next=not running)
+        print_report(screen, report, offer_next=not running)
     raise SystemExit(OK if report.ok else FAILED)
 
 
-def _view(console: "Console", as_json: bool) -> "Silent":
+def _view(screen: "Console", as_json: bool) -> "Silent":
     from cli.demo.view import Lines, Screen, Silent
 
     if as_json:
         return Silent()
-    return Screen(console) if sys.stdout.isatty() else Lines(console)
+    return Screen(screen) if screen.is_terminal else Lines(screen)
 
 
 async def _cancelled_by_signals(running: "Coroutine[object, object, Report]") -> "Report":
