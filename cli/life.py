@@ -141,7 +141,8 @@ def _delivery_line(delivery: Story) -> "Text":
     line = _line("", delivery["status"], STYLES.get(delivery["status"], "")).append(f"  {delivery['subscription_id']}")
     number = delivery.get("attempts_made", len(delivery["attempts"]))
     made = f"after {number} attempt{'' if number == 1 else 's'}" if number else ""
-    facts = [made, delivery["reason"], delivery["target_url"], f"delivery {delivery['delivery_id']}"]
+    again = "sent again" if delivery.get("replay_id") else ""
+    facts = [again, made, delivery["reason"], delivery["target_url"], f"delivery {delivery['delivery_id']}"]
     return line.append("  " + "  ".join(filter(None, facts)), style="dim")
 
 

@@ -93,7 +93,7 @@ def _retry_each(gateway: Gateway, delivery_ids: list[str], as_json: bool) -> int
             "query", "POST", f"/api/v1/deliveries/{quote(delivery_id, safe='')}/retry", allow=range(400, 600)
         )
         if as_json:
-            print_json({"delivery_id": delivery_id, "ok": answer.is_success, **_document(answer)})
+            print_json({"retried": delivery_id, "ok": answer.is_success, **_document(answer)})
         if not answer.is_success:
             failed += 1
             if failed <= MAX_TOLD and not as_json:
