@@ -9,7 +9,7 @@ UNITS_S = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.
 MAX_S = 10 * 365 * 86_400.0
 """Ten years: nothing is kept for longer, and the calendar ends somewhere."""
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdw]?)")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|[smhdw]?)")
 
 
 def seconds(text: str) -> float:

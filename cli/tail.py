@@ -65,6 +65,8 @@ def tail(
     look = Look(Gateway(read_settings()), topic, wanted)
     printed = 0
     try:
+        look.begin()
+        sys.stderr.write("following (Ctrl-C ends it)\n")
         for row in look.rows():
             print_json(row) if as_json else _show(row)
             printed += 1
@@ -84,17 +86,25 @@ class Look:
         gateway: asks.
         topic: only of this one; an id, or `None`.
         statuses: only attempts with these outcomes; empty is everything that happens.
+        page: rows in one answer.
     """
 
     gateway: Gateway
     topic: str | None = None
     statuses: list[str] = field(default_factory=list)
+    page: int = PAGE
+    _start: datetime | None = None
     _seen: OrderedDict[tuple[str, int, int], None] = field(default_factory=OrderedDict)
 
+    def begin(self) -> None:
+        """Follow from now on, by the clock that stamps the rows."""
+        self._start = datetime.fromisoformat(self._ask("SELECT now64(3, 'UTC') AS now")[0]["now"])
+
     def rows(self) -> Iterator[Row]:
-        """Yield each row once, without end."""
-        since = datetime.fromisoformat(self._ask("SELECT now64(3, 'UTC') AS now")[0]["now"])
-        start = since
+        """Yield each row once, without end; `begin` comes first."""
+        if self._start is None:
+            raise RuntimeError("begin() says from when on")
+        start = since = self._start
         while True:
             begin_s = time.monotonic()
             after = max(start, since - OVERLAP)
@@ -112,7 +122,7 @@ class Look:
         while True:
             page = self._ask(self._statement(what, after, position))
             yield from page
-            if len(page) < PAGE:
+            if len(page) < self.page:
                 return
             last = page[-1]
             moment = _quoted(datetime.fromisoformat(last["_ingested_at"]))
@@ -129,7 +139,7 @@ class Look:
         # The names are this module's own; what the caller typed was checked against their forms.
         return (
             f"SELECT '{what}' AS what, {_COLUMNS[what]}, _ingested_at, _partition, _offset FROM {table} "  # noqa: S608
-            f"WHERE {' AND '.join(conditions)} ORDER BY _ingested_at, _partition, _offset LIMIT {PAGE}"
+            f"WHERE {' AND '.join(conditions)} ORDER BY _ingested_at, _partition, _offset LIMIT {self.page}"
         )
 
     def _ask(self, statement: str) -> list[Row]:

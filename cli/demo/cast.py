@@ -30,7 +30,7 @@ class Endpoint:
     """One kind of receiver.
 
     Attributes:
-        does: for people.
+        does: its answers to each event in turn, for people.
         fail_first: so many deliveries of each event are refused.
         status: what is answered after that.
         delays_s: the retry schedule of its subscriptions.
@@ -52,9 +52,9 @@ class Endpoint:
         return self.status == 200  # noqa: PLR2004 - RFC 9110
 
 
-HEALTHY = Endpoint("healthy", "answers 200", 0, 200, RETRY_DELAYS_S)
-FLAKY = Endpoint("flaky", "503 twice, then 200", 2, 200, RETRY_DELAYS_S)
-DEAD = Endpoint("dead", "always 500", 0, 500, DEAD_DELAYS_S)
+HEALTHY = Endpoint("healthy", "200", 0, 200, RETRY_DELAYS_S)
+FLAKY = Endpoint("flaky", "503, 503, 200", 2, 200, RETRY_DELAYS_S)
+DEAD = Endpoint("dead", "500", 0, 500, DEAD_DELAYS_S)
 ENDPOINTS = (HEALTHY, FLAKY, DEAD)
 
 

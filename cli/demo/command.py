@@ -44,7 +44,7 @@ def demo(
 
     screen = console()
     if not as_json:
-        screen.print(f"[bold]Hooklog demo.[/] {INTRO}\n")
+        screen.print(f"[bold]Hooklog demo[/]\n{INTRO}\n")
     try:
         report = asyncio.run(_cancelled_by_signals(_run(running, _view(screen, as_json))))
     except CannotPlayError as error:

@@ -15,7 +15,7 @@ from cli.demo.summary import Report
 from cli.demo.traffic import planned, send_all
 from cli.demo.view import Silent
 
-SETTLE_S = 60.0
+SETTLE_S = 45.0
 """Until everything has ended and is counted; retries take five seconds, a busy machine some more."""
 
 LOOK_EVERY_S = 0.5

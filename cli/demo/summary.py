@@ -14,7 +14,7 @@ from cli.demo.facts import Facts, Traffic
 from cli.demo.reconcile import Check
 
 NEXT = (
-    ("hooklog up", "a gateway to keep; the rest in another terminal"),
+    ("hooklog up", "a gateway to keep; in another terminal:"),
     ("hooklog listen --subscribe TOPIC", "receive here; --fail 2 fails twice"),
     ("hooklog send TOPIC --wait", "post, signed, and see it arrive"),
     ("hooklog tail", "watch everything"),

@@ -18,8 +18,8 @@ from cli.posting import post
 from cli.signing import signed
 
 EVENTS = 60
-FORGED_EACH = 10
-"""Every tenth is signed with a wrong secret."""
+FORGED_EACH = 9
+"""Every ninth is signed with a wrong secret: an odd number, so that it is each sender's turn."""
 
 PER_SECOND = 20.0
 """Slow enough to be watched, and for a laptop that has just started everything."""

@@ -91,8 +91,8 @@ def _counts(states: States) -> str:
 
 def _table(books: Books, states: States) -> Table:
     table = Table(box=None, pad_edge=False)
-    table.add_column("subscription")
-    table.add_column("endpoint", style="dim")
+    table.add_column("subscription", no_wrap=True)
+    table.add_column("answers", style="dim")
     for column in ("requests", "retries", "waiting", "delivered", "dead"):
         table.add_column(column, justify="right")
     for one in books.cast.subscriptions:
