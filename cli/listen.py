@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,6 +30,7 @@ EXAMPLES = (
 FAIL_STATUS = 503
 """What `--fail` answers unless `--status` says otherwise: the usual word for "come again"."""
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}
 MAX_STATUS, MIN_STATUS = 599, 200
 
@@ -71,12 +72,13 @@ def listen(
         delay_s=seconds(delay),
         retry_after_s=retry_after,
     )
-    with _listener(host, port) as listener:
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.default_int_handler)  # also while it subscribes: nothing is to be left behind
+    with contextlib.suppress(KeyboardInterrupt), _listener(host, port) as listener:
         url = f"http://{ANYWHERE.get(host, host)}:{listener.getsockname()[1]}/"
         with _subscription(subscribe, url) as made:
-            _announce(url, made)
             chosen = replace(behaviour, secret=made["secret"]) if made else behaviour
-            asyncio.run(_receive(listener, chosen, count, as_json))
+            asyncio.run(_receive(listener, chosen, count, as_json, lambda: _announce(url, made)))
 
 
 def _listener(host: str, port: int) -> socket.socket:
@@ -108,11 +110,13 @@ def _announce(url: str, made: dict[str, Any] | None) -> None:
     sys.stderr.flush()
 
 
-async def _receive(listener: socket.socket, behaviour: "Behaviour", count: int | None, as_json: bool) -> None:
+async def _receive(
+    listener: socket.socket, behaviour: "Behaviour", count: int | None, as_json: bool, begun: Callable[[], None]
+) -> None:
     from cli.receiver import Receiver, serving
 
     stopping = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in STOP_SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     printed = 0
 
@@ -125,6 +129,7 @@ async def _receive(listener: socket.socket, behaviour: "Behaviour", count: int |
             stopping.set()
 
     async with serving(Receiver(lambda _: behaviour, told), listener):
+        begun()
         await stopping.wait()
 
 

@@ -70,7 +70,6 @@ def send(
 
     With --wait, exit code 0 also says that every delivery of the event succeeded.
     """
-    from cli.letter import CannotPlaceError, compose
     from cli.posting import Pace
 
     if (topic is None) == (source is None):
@@ -80,10 +79,7 @@ def send(
     own_headers, body, wait_s = [_header(text) for text in header or []], _body(data), seconds(timeout)
     gateway = Gateway(read_settings())
     sender = _sender(gateway, topic, source, None if unsigned else secret, unsigned=unsigned)
-    try:
-        letter = compose(sender, body, content_type, event_type=event_type, dedup_id=dedup_id, own_headers=own_headers)
-    except CannotPlaceError as error:
-        refuse(error)
+    letter = _letter(sender, body, content_type, event_type=event_type, dedup_id=dedup_id, own_headers=own_headers)
     url = gateway.url("ingest") + (f"/api/v1/ingest/{topic}" if topic else f"/api/webhooks/{source}")
     tally, last = _post(url, letter.unsigned() if unsigned else letter, Pace(count, rate, concurrency), quiet=as_json)
     if wait and not last.code:
@@ -93,6 +89,15 @@ def send(
     else:
         _tell(last, as_json)
     raise SystemExit(OK if tally.accepted == count else FAILED)
+
+
+def _letter(sender: "Sender", body: bytes, content_type: str, **wishes: Any) -> "Letter":
+    from cli.letter import CannotPlaceError, compose
+
+    try:
+        return compose(sender, body, content_type, **wishes)
+    except CannotPlaceError as error:
+        refuse(error)
 
 
 def _sender(gateway: Gateway, topic: str | None, source: str | None, secret: str | None, *, unsigned: bool) -> "Sender":
