@@ -14,6 +14,10 @@ from rules.verify import Place, verifier_of
 Headers = list[tuple[str, str]]
 
 
+SIGN_THEIR_ID = frozenset({"standard_webhooks", "svix"})
+"""Providers whose signature covers the event's id: whoever signs makes it, anew each time."""
+
+
 class CannotPlaceError(ValueError):
     """The event's type or id has no place in this request; the message says which and why."""
 
@@ -106,11 +110,13 @@ def compose(
                 raise CannotPlaceError(f"every event of this topic is {(sender.event_type or {}).get('const')}")
         else:
             body, headers = _put(place, event_type, body, headers)
+    if dedup_id and sender.auth_type in SIGN_THEIR_ID:
+        raise CannotPlaceError(f"the signature of {sender.auth_type} covers the id, so it cannot be chosen")
     id_place = _place(sender.dedup_id, verifier.dedup_id if verifier else None, Place(header="webhook-id"))
     if dedup_id and id_place is not None:
         body, headers = _put(id_place, dedup_id, body, headers)
     provider_id = verifier.dedup_id.header if verifier and verifier.dedup_id else ""
-    fresh_id = "" if dedup_id or sender.auth_type == "standard_webhooks" else provider_id
+    fresh_id = "" if dedup_id or sender.auth_type in SIGN_THEIR_ID else provider_id
     return Letter(sender, body, content_type, headers, fresh_id, own_headers)
 
 

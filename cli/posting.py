@@ -85,11 +85,7 @@ def percentile(values: list[float], percent: float) -> float:
 
 
 async def post_all(url: str, letter: Letter, pace: Pace, told: Callable[[Answer], None]) -> Tally:
-    """Post it `pace.count` times; `told` hears each answer as it comes.
-
-    Raises:
-        CannotSignError: nobody can sign as the source demands (in a group).
-    """
+    """Post it `pace.count` times; `told` hears each answer as it comes."""
     import httpx
 
     tally = Tally()

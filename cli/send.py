@@ -152,6 +152,10 @@ def _post(url: str, letter: "Letter", pace: "Pace", *, quiet: bool) -> "tuple[Ta
     from cli.posting import post_all
     from cli.signing import CannotSignError
 
+    try:
+        letter.sealed()  # once before anything is sent: whoever cannot sign says so
+    except CannotSignError as error:
+        refuse(error)
     last: list[Answer] = []
     with _progress(pace.count, quiet=quiet) as advance:
 
@@ -159,10 +163,7 @@ def _post(url: str, letter: "Letter", pace: "Pace", *, quiet: bool) -> "tuple[Ta
             last[:] = [answer]
             advance()
 
-        try:
-            tally = asyncio.run(post_all(url, letter, pace, told))
-        except* CannotSignError as group:
-            refuse(group.exceptions[0])
+        tally = asyncio.run(post_all(url, letter, pace, told))
     return tally, last[0]
 
 

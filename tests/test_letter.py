@@ -71,6 +71,11 @@ def test_the_same_letter_has_another_id_each_time_unless_one_was_given() -> None
     assert identity_of(same) == identity_of(same)
 
 
+def test_an_id_that_the_signature_covers_cannot_be_chosen() -> None:
+    with pytest.raises(CannotPlaceError, match="covers the id"):
+        compose(Sender("standard_webhooks", secrets=["s"]), b"{}", "application/json", dedup_id="mine")
+
+
 def test_a_header_that_was_typed_wins_over_all_others() -> None:
     forged = [("x-hub-signature-256", "sha256=00"), ("content-type", "text/plain")]
     letter = compose(GITHUB, b"{}", "application/json", own_headers=forged)

@@ -142,6 +142,14 @@ async def test_a_refused_event_ends_with_1_and_says_why(stack: Stack, team: Team
     assert (await run(stack, "send", topic, "--wait", "--count", "2")).code == 2
 
 
+async def test_a_secret_that_cannot_sign_ends_with_2_before_anything_is_sent(stack: Stack, team: Team) -> None:
+    topic = await team.topic(auth_type="standard_webhooks", secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    ended = await run(stack, "send", topic, "--secret", "whsec_no-key", "--count", "3")
+    assert (ended.code, ended.out) == (2, "")
+    assert "whsec_no-key" not in ended.err
+    assert (await run(stack, "send", topic, "--secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")).code == 0
+
+
 async def test_many_events_are_sent_at_a_pace_and_counted(stack: Stack, team: Team, receiver: Receiver) -> None:
     topic = await team.topic(auth_type="hmac", secret=SECRET)
     await team.subscribe(topic, receiver.url("/ok/many"))
