@@ -10,13 +10,16 @@ bin := .venv/bin
 stamp := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check bench bench-delay faults lock clean
+.PHONY: help up demo test check bench bench-delay faults lock clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
 
 up: $(stamp) ## Run the whole gateway here: Kafka, ClickHouse and the services
 	@$(bin)/hooklog up
+
+demo: $(stamp) ## See it at work in half a minute, every count checked
+	@$(bin)/hooklog demo
 
 test: $(stamp) ## Prove it with real parts, short crash runs included
 	$(bin)/python -m pytest -m "not faults"

@@ -4,6 +4,9 @@ from typing import Annotated
 
 import typer
 
+from cli import listen, logs, retry, send, tail
+from cli.demo import command as demo
+from cli.show import with_examples
 from cli.sql import sql
 
 app = typer.Typer(
@@ -65,7 +68,19 @@ def init() -> None:
     run()
 
 
-app.command()(sql)  # it imports its own heavy parts when it is called
+app.command()(sql)  # these import their own heavy parts when they are called
+for command, examples in (
+    (demo.demo, demo.EXAMPLES),
+    (send.send, send.EXAMPLES),
+    (listen.listen, listen.EXAMPLES),
+    (tail.tail, tail.EXAMPLES),
+    (logs.events, logs.EVENT_EXAMPLES),
+    (logs.deliveries, logs.DELIVERY_EXAMPLES),
+    (logs.attempts, logs.ATTEMPT_EXAMPLES),
+    (logs.rejections, logs.REJECTION_EXAMPLES),
+    (retry.retry, retry.EXAMPLES),
+):
+    app.command(epilog=with_examples(examples))(command)
 
 
 @app.command()

@@ -2,21 +2,15 @@
 
 from dataclasses import asdict
 
-from cli.exits import fail
 from cli.show import print_json, print_table
+from cli.verifiers import add_installed_verifiers
 
 
 def providers(as_json: bool) -> None:
     """Print every auth_type, plug-ins included; with JSON all of it, one object a row."""
-    from importlib.metadata import entry_points
-
     from rules.verify import providers as known
-    from rules.verify.plugins import GROUP, PluginError, add_plugins
 
-    try:
-        add_plugins(entry_points(group=GROUP))
-    except PluginError as error:
-        fail(error)
+    add_installed_verifiers()
     rows = [asdict(provider) for provider in known()]
     if as_json:
         for row in rows:

@@ -3,7 +3,13 @@
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PIPE_WIDTH = 1_000
+"""Wider than any row; a table takes only what it needs of it."""
 
 
 def print_json(document: Any) -> None:
@@ -12,9 +18,20 @@ def print_json(document: Any) -> None:
     sys.stdout.flush()
 
 
+def with_examples(commands: Iterable[str]) -> str:
+    """Return the end of a command's help: each example in a line of its own."""
+    return "\n\n".join(["Examples:", *(command.replace("[", r"\[") for command in commands)])
+
+
+def console() -> "Console":
+    """Return standard output for rich; into a pipe or a file nothing is folded: the next program reads lines."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+
+
 def print_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
     """Print rows as a table, a cell empty where a row has nothing."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -23,7 +40,7 @@ def print_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> No
         table.add_column(column.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell(row.get(column))) for column in columns))
-    Console().print(table)
+    console().print(table)
 
 
 def cell(value: Any) -> str:
