@@ -66,6 +66,18 @@ def _put(kind: str) -> dict[str, Any]:
     return _docs(responses | _INVALID | _CHANGED, body_of=kind, parameters=conditions)
 
 
+def _check(kind: str) -> dict[str, Any]:
+    record = {"anyOf": [_schema(kind), {"type": "null"}]}
+    properties = {
+        "action": {"enum": ["create", "update", "nothing"]},
+        "changed": {"type": "array", "items": {"type": "string"}, "description": "Fields; secrets are compared too."},
+        "current": record,
+        "record": _schema(kind),
+    }
+    content = {"application/json": {"schema": {"type": "object", "properties": properties}}}
+    return _docs({200: {"description": "What a PUT would do.", "content": content}} | _INVALID, body_of=kind)
+
+
 def _delete(_: str) -> dict[str, Any]:
     deleted = {204: {"description": "Deleted."}}
     return {"status_code": 204} | _docs(deleted | _ABSENT | _CHANGED, parameters=("If-Match",))
@@ -76,6 +88,7 @@ ROUTE_DOCS: dict[str, Callable[[str], dict[str, Any]]] = {
     "get": _get,
     "get_page": _get_page,
     "put": _put,
+    "check": _check,
     "delete": _delete,
 }
 """Arguments of FastAPI's `add_api_route` by the name of the endpoint, for one kind."""

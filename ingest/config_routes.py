@@ -19,6 +19,7 @@ from ingest.config_document import (
 )
 from ingest.config_openapi import ROUTE_DOCS
 from ingest.config_pages import DEFAULT_LIMIT, MAX_LIMIT, page
+from ingest.config_preview import preview
 from ingest.preconditions import etag, require_preconditions
 from rules.request_headers import RequestHeaders
 from runtime.admin import AdminKey
@@ -90,6 +91,14 @@ class ConfigRoutes:
                     raise ProblemError(412, detail=problem.detail) from problem
         raise ProblemError(409, detail="others changed it at every try; send If-Match with the version you read")
 
+    async def check(self, record_id: str, request: Request) -> Response:
+        """Says what a PUT of this document would change, or everything that is wrong with it; writes nothing."""
+        document = with_id(await self._document(request), record_id)
+        await self._commands.catch_up()
+        current = self._current(record_id)
+        spec = check_document(self._kind, with_kept_secrets(self._kind, document, current))
+        return _json(preview(spec, current), 200)
+
     async def delete(self, record_id: str, request: Request) -> Response:
         """Deletes a record."""
         await self._commands.catch_up()
@@ -149,6 +158,7 @@ def config_router(commands: ConfigCommands, tables: ConfigTables, admin_key: Adm
             ("GET", f"/{kind}", routes.get_page),
             ("GET", f"/{kind}/{{record_id}}", routes.get),
             ("PUT", f"/{kind}/{{record_id}}", routes.put),
+            ("POST", f"/{kind}/{{record_id}}/check", routes.check),
             ("DELETE", f"/{kind}/{{record_id}}", routes.delete),
         ):
             router.add_api_route(

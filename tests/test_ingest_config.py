@@ -251,3 +251,23 @@ def run_together(work: Any, count: int) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def test_a_check_says_what_a_put_would_change_and_changes_nothing(admin: httpx.Client) -> None:
+    wanted = subscription(id="checked", secret="one")
+    before = admin.post(f"{SUBSCRIPTIONS}/checked/check", json=wanted)
+    assert (before.status_code, before.json()["action"], before.json()["current"]) == (200, "create", None)
+    assert admin.get(f"{SUBSCRIPTIONS}/checked").status_code == 404
+    admin.put(f"{SUBSCRIPTIONS}/checked", json=wanted)
+    same = admin.post(f"{SUBSCRIPTIONS}/checked/check", json=wanted).json()
+    other = admin.post(f"{SUBSCRIPTIONS}/checked/check", json=wanted | {"secret": "two", "timeout_s": 5}).json()
+    assert (same["action"], same["changed"]) == ("nothing", [])
+    assert (other["action"], sorted(other["changed"])) == ("update", ["secret", "timeout_s"])
+    assert other["record"]["timeout_s"] == 5
+    assert other["current"] == admin.get(f"{SUBSCRIPTIONS}/checked").json()
+    assert {other["record"]["secret"], other["current"]["secret"]} == {MASK}
+
+
+def test_a_check_names_every_bad_field(admin: httpx.Client) -> None:
+    bad = admin.post(f"{SUBSCRIPTIONS}/bad/check", json={"target_url": "ftp://x", "max_in_flight": 0})
+    assert bad_fields(bad) == ["max_in_flight", "target_url", "topic_id"]
