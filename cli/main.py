@@ -4,7 +4,12 @@ from typing import Annotated
 
 import typer
 
+from cli import keys, source_commands, subscription_commands, topic_commands
+from cli.apply_command import apply
+from cli.schema import schema
 from cli.sql import sql
+
+RUN, CONFIGURE, LOOK = "Run it", "Configure it", "Look into it"
 
 app = typer.Typer(
     name="hooklog",
@@ -12,10 +17,29 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,  # a service's traceback goes to logs, and local variables may be secrets
+    rich_markup_mode="rich",
 )
 
 
-@app.command()
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version as installed
+
+        typer.echo(installed("hooklog"))
+        raise typer.Exit
+
+
+@app.callback()
+def hooklog(
+    _: Annotated[
+        bool,
+        typer.Option("--version", help="Print Hooklog's version.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """A webhook gateway whose only source of truth is a Kafka log."""
+
+
+@app.command(rich_help_panel=RUN)
 def up() -> None:
     """Run everything on this machine: Kafka, ingest, processors, projections."""
     from cli.up import up as run
@@ -23,7 +47,10 @@ def up() -> None:
     run()
 
 
-@app.command()
+app.command(rich_help_panel=CONFIGURE)(apply)  # here, so that help shows these before what follows
+
+
+@app.command(rich_help_panel=LOOK)
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -33,19 +60,19 @@ def status(
     run(as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 def ingest() -> None:
     """Run the write side over HTTP."""
     _serve("ingest")
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 def processors() -> None:
     """Run the workers that match, deliver and retry."""
     _serve("processors")
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 def projections() -> None:
     """Run the read side: ClickHouse, the query API, the dashboard."""
     _serve("projections")
@@ -57,7 +84,7 @@ def _serve(service: str) -> None:
     serve(service)
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 def init() -> None:
     """Create the streams on the Kafka cluster."""
     from cli.init import init as run
@@ -65,15 +92,17 @@ def init() -> None:
     run()
 
 
-app.command()(sql)  # it imports its own heavy parts when it is called
+# These import their own heavy parts when they are called.
+for group in (source_commands.app, topic_commands.app, subscription_commands.app, keys.app):
+    app.add_typer(group, rich_help_panel=CONFIGURE)
+app.command(rich_help_panel=LOOK)(schema)
+app.command(rich_help_panel=LOOK)(sql)
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def version() -> None:
     """Print Hooklog's version."""
-    from importlib.metadata import version as installed
-
-    typer.echo(installed("hooklog"))
+    _print_version(wanted=True)
 
 
 def main() -> None:
