@@ -6,6 +6,7 @@ import typer
 
 from cli import keys, source_commands, subscription_commands, topic_commands
 from cli.apply_command import apply
+from cli.doctor_command import doctor
 from cli.schema import schema
 from cli.sql import sql
 
@@ -95,6 +96,7 @@ def init() -> None:
 # These import their own heavy parts when they are called.
 for group in (source_commands.app, topic_commands.app, subscription_commands.app, keys.app):
     app.add_typer(group, rich_help_panel=CONFIGURE)
+app.command(rich_help_panel=LOOK)(doctor)
 app.command(rich_help_panel=LOOK)(schema)
 app.command(rich_help_panel=LOOK)(sql)
 
