@@ -115,7 +115,7 @@ class ConfigApi:
             "ingest", method, path, params=params, document=document, headers=condition, allow=_EVERY_ERROR
         )
         if not answer.is_success:
-            raise RefusedError(complaint(answer), answer.status_code)
+            raise RefusedError(_users(answer) or complaint(answer), answer.status_code)
         return answer
 
 
@@ -129,6 +129,17 @@ class WrongFieldsError(RefusedError):
     def __init__(self, errors: list[dict[str, str]]) -> None:
         super().__init__("\n".join(f"{error['field'] or '(the whole)'}: {error['message']}" for error in errors), 422)
         self.errors = errors
+
+
+def _users(answer: "httpx.Response") -> str:
+    """What a deletion would leave hanging, when that is why it was refused; the API's words are for its own callers."""
+    try:
+        problem = answer.json()
+        counts = problem["counts"] if problem["code"] == "in_use" else {}
+        told = " and ".join(f"{count} {kind}" for kind, count in counts.items())
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ""
+    return f"{told} refer to it" if told else ""
 
 
 def _document(answer: "httpx.Response") -> dict[str, Any]:

@@ -160,7 +160,7 @@ def _with(api: ConfigApi, kind: Kind, record_id: str) -> str:
 def _why(error: RefusedError, *, cascade: bool) -> str:
     if error.status == 404:  # noqa: PLR2004 - HTTP
         return "there is none"
-    return f"{error}; --cascade deletes those too" if error.status == 409 and not cascade else str(error)  # noqa: PLR2004
+    return f"{error}; --cascade deletes those, too" if error.status == 409 and not cascade else str(error)  # noqa: PLR2004
 
 
 def _tell(kind: Kind, done: str, record: dict[str, Any], given: Mapping[str, Any], as_json: bool) -> None:

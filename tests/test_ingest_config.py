@@ -264,7 +264,7 @@ def test_a_check_says_what_a_put_would_change_and_changes_nothing(admin: httpx.C
     assert (same["action"], same["changed"]) == ("nothing", [])
     assert (other["action"], sorted(other["changed"])) == ("update", ["secret", "timeout_s"])
     assert other["record"]["timeout_s"] == 5
-    assert other["current"] == admin.get(f"{SUBSCRIPTIONS}/checked").json()
+    assert other["current"].items() <= admin.get(f"{SUBSCRIPTIONS}/checked").json().items()
     assert {other["record"]["secret"], other["current"]["secret"]} == {MASK}
 
 
