@@ -4,10 +4,15 @@ from typing import Annotated
 
 import typer
 
-from cli import listen, logs, retry, send, tail
+from cli import keys, listen, logs, retry, send, source_commands, subscription_commands, tail, topic_commands
+from cli.apply_command import apply
 from cli.demo import command as demo
+from cli.doctor_command import doctor
+from cli.schema import schema
 from cli.show import with_examples
 from cli.sql import sql
+
+RUN, CONFIGURE, TRAFFIC, LOOK = "Run it", "Configure it", "Send and receive", "Look into it"
 
 app = typer.Typer(
     name="hooklog",
@@ -15,10 +20,29 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,  # a service's traceback goes to logs, and local variables may be secrets
+    rich_markup_mode="rich",
 )
 
 
-@app.command()
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version as installed
+
+        typer.echo(installed("hooklog"))
+        raise typer.Exit
+
+
+@app.callback()
+def hooklog(
+    _: Annotated[
+        bool,
+        typer.Option("--version", help="Print Hooklog's version.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """A webhook gateway whose only source of truth is a Kafka log."""
+
+
+@app.command(rich_help_panel=RUN)
 def up() -> None:
     """Run everything on this machine: Kafka, ingest, processors, projections."""
     from cli.up import up as run
@@ -26,7 +50,10 @@ def up() -> None:
     run()
 
 
-@app.command()
+app.command(rich_help_panel=CONFIGURE)(apply)  # here, so that help shows these before what follows
+
+
+@app.command(rich_help_panel=LOOK)
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -36,19 +63,19 @@ def status(
     run(as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 def ingest() -> None:
     """Run the write side over HTTP."""
     _serve("ingest")
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 def processors() -> None:
     """Run the workers that match, deliver and retry."""
     _serve("processors")
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 def projections() -> None:
     """Run the read side: ClickHouse, the query API, the dashboard."""
     _serve("projections")
@@ -60,7 +87,7 @@ def _serve(service: str) -> None:
     serve(service)
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 def init() -> None:
     """Create the streams on the Kafka cluster."""
     from cli.init import init as run
@@ -68,27 +95,29 @@ def init() -> None:
     run()
 
 
-app.command()(sql)  # these import their own heavy parts when they are called
-for command, examples in (
-    (demo.demo, demo.EXAMPLES),
-    (send.send, send.EXAMPLES),
-    (listen.listen, listen.EXAMPLES),
-    (tail.tail, tail.EXAMPLES),
-    (logs.events, logs.EVENT_EXAMPLES),
-    (logs.deliveries, logs.DELIVERY_EXAMPLES),
-    (logs.attempts, logs.ATTEMPT_EXAMPLES),
-    (logs.rejections, logs.REJECTION_EXAMPLES),
-    (retry.retry, retry.EXAMPLES),
+# These import their own heavy parts when they are called.
+for group in (source_commands.app, topic_commands.app, subscription_commands.app, keys.app):
+    app.add_typer(group, rich_help_panel=CONFIGURE)
+for panel, command, examples in (
+    (RUN, demo.demo, demo.EXAMPLES),
+    (TRAFFIC, send.send, send.EXAMPLES),
+    (TRAFFIC, listen.listen, listen.EXAMPLES),
+    (TRAFFIC, tail.tail, tail.EXAMPLES),
+    (TRAFFIC, retry.retry, retry.EXAMPLES),
+    (LOOK, logs.events, logs.EVENT_EXAMPLES),
+    (LOOK, logs.deliveries, logs.DELIVERY_EXAMPLES),
+    (LOOK, logs.attempts, logs.ATTEMPT_EXAMPLES),
+    (LOOK, logs.rejections, logs.REJECTION_EXAMPLES),
 ):
-    app.command(epilog=with_examples(examples))(command)
+    app.command(rich_help_panel=panel, epilog=with_examples(examples))(command)
+for look in (sql, doctor, schema):
+    app.command(rich_help_panel=LOOK)(look)
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def version() -> None:
     """Print Hooklog's version."""
-    from importlib.metadata import version as installed
-
-    typer.echo(installed("hooklog"))
+    _print_version(wanted=True)
 
 
 def main() -> None:

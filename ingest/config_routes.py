@@ -22,6 +22,7 @@ from ingest.config_document import (
 )
 from ingest.config_index import CHILDREN, ConfigIndex
 from ingest.config_pages import page
+from ingest.config_preview import preview
 from ingest.config_queries import LIST_QUERIES, DeleteQuery, Paging, read_query
 from ingest.parts import Parts
 from ingest.preconditions import etag, require_preconditions
@@ -119,6 +120,14 @@ class ConfigRoutes:
             return await self._replaced(patched(document, current), current)
 
         return await self._decided(record_id, request, merge)
+
+    async def check(self, record_id: str, request: Request) -> Response:
+        """Says what a PUT of this document would change, or everything that is wrong with it; writes nothing."""
+        document = with_id(await self._document(request), record_id)
+        await self._commands.catch_up()
+        current = self._current(record_id)
+        spec = check_document(self._kind, with_kept_secrets(self._kind, document, current))
+        return _json(preview(spec, current), 200)
 
     async def delete(self, record_id: str, request: Request) -> Response:
         """Deletes a record and, before it, what refers to it; a repeat finishes what was interrupted."""
@@ -218,6 +227,7 @@ def config_router(parts: Parts, admin_key: AdminKey) -> APIRouter:
         router.add_api_route(one, routes.put, methods=["PUT"])
         router.add_api_route(one, routes.patch, methods=["PATCH"])
         router.add_api_route(one, routes.delete, methods=["DELETE"])
+        router.add_api_route(f"{one}/check", routes.check, methods=["POST"])
         router.add_api_route(f"{one}/references", routes.get_references, methods=["GET"])
     return router
 

@@ -30,6 +30,7 @@ def config_paths() -> dict[str, Json]:
         one = f"/api/v1/{kind}/{{record_id}}"
         paths[f"/api/v1/{kind}"] = {"get": _get_page(kind), "post": _create(kind)}
         paths[one] = {"get": _get(kind), "put": _put(kind), "patch": _patch(kind), "delete": _delete(kind)}
+        paths[f"{one}/check"] = {"post": _check(kind)}
         paths[f"{one}/references"] = {"get": _get_references(kind)}
     return paths
 
@@ -159,6 +160,22 @@ def _patch(kind: str) -> Json:
         parameters=[_record_id(), *_conditions("If-Match")],
         requestBody={"required": True, "content": content},
     )
+
+
+def _check(kind: str) -> Json:
+    shown = _ref(_shown_name(kind))
+    properties = {
+        "action": {"enum": ["create", "update", "nothing"]},
+        "changed": {"type": "array", "items": _STRING, "description": "Fields; secrets are compared, too."},
+        "current": {"anyOf": [shown, {"type": "null"}]},
+        "record": {"type": "object", "description": "As it would be, secrets masked."},
+    }
+    schema = {"type": "object", "required": list(properties), "properties": properties}
+    example = {"action": "nothing", "changed": [], "current": examples.shown(kind), "record": examples.shown(kind)}
+    responses = {"200": {"description": "What a PUT would do.", "content": _json(schema, check=example)}}
+    problems = problem_responses(*(code for code in _OF_BODIES if code != "not_confirmed"), *_ALWAYS)
+    summary = "What a PUT of this would change; writes nothing"
+    return _operation(kind, "check", summary, responses | problems, parameters=[_record_id()], requestBody=_body(kind))
 
 
 def _delete(kind: str) -> Json:

@@ -70,10 +70,16 @@ def test_status_of_nothing_lists_every_service_as_not_ready_and_ends_with_1(tmp_
 
 
 def test_help_loads_nothing_that_takes_time() -> None:
-    check = "import sys, cli.main; print({'aiokafka', 'faust', 'pydantic', 'fastapi', 'chdb'} & set(sys.modules))"
+    slow = {"aiokafka", "faust", "pydantic", "fastapi", "chdb", "httpx", "yaml"}
+    check = f"import sys, cli.main; print({slow} & set(sys.modules))"
     ended = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "set()"
 
 
 def test_an_unknown_command_ends_with_2(tmp_path: Path) -> None:
     assert hooklog(tmp_path, "dwon").returncode == 2
+
+
+def test_the_version_is_told_as_an_option_and_as_a_command(tmp_path: Path) -> None:
+    told = hooklog(tmp_path, "--version")
+    assert (told.returncode, told.stdout) == (0, hooklog(tmp_path, "version").stdout)

@@ -1,0 +1,109 @@
+"""`hooklog subscriptions`: which events go where."""
+
+from typing import Annotated
+
+import typer
+
+from cli import options
+from cli.kinds import SUBSCRIPTION
+from cli.record_group import add_common, group
+
+app = group(SUBSCRIPTION, "Which events go where, and how.")
+
+
+@app.command(name="list", epilog="Example: hooklog subscriptions list --topic orders --inactive --json")
+def list_(
+    *,
+    topic: Annotated[str | None, typer.Option(help="Those of this topic.")] = None,
+    active: Annotated[bool | None, typer.Option("--active/--inactive", help="Whether they deliver now.")] = None,
+    url: Annotated[str | None, typer.Option(help="A host, or what the URL begins with.")] = None,
+    search: options.Search = None,
+    limit: options.Limit = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """List the subscriptions."""
+    from cli.records import show_list
+
+    is_active = None if active is None else str(active).lower()
+    filters = {"topic_id": topic, "is_active": is_active, "target_url": url, "q": search}
+    show_list(SUBSCRIPTION, filters, limit, as_json=as_json)
+
+
+@app.command(
+    epilog="Example: hooklog subscriptions apply orders-billing --topic orders --url https://billing.example.com/hook "
+    "--event-type 'order.*' --header 'X-Team: billing' --max-in-flight 5"
+)
+def apply(
+    record_id: options.Id,
+    *,
+    topic: Annotated[str | None, typer.Option(help="Whose events; '*' is every topic.")] = None,
+    url: Annotated[str | None, typer.Option(help="Where they go.")] = None,
+    event_type: Annotated[
+        list[str] | None, typer.Option("--event-type", help="Only these; patterns such as 'order.*'; may be repeated.")
+    ] = None,
+    header: Annotated[
+        list[str] | None, typer.Option("--header", "-H", metavar="NAME: VALUE", help="Sent along; may be repeated.")
+    ] = None,
+    max_in_flight: Annotated[int | None, typer.Option("--max-in-flight", help="Requests at once, at most.")] = None,
+    timeout_s: Annotated[float | None, typer.Option("--timeout-s", help="Seconds that an answer may take.")] = None,
+    secret: options.Secrets = None,
+    secret_file: options.SecretFile = None,
+    name: Annotated[str | None, typer.Option(help="What people call it.")] = None,
+    active: Annotated[bool | None, typer.Option("--active/--inactive", help="Whether it delivers.")] = None,
+    sets: options.Sets = None,
+    file: options.RecordFile = None,
+    create_only: options.CreateOnly = False,
+    if_version: options.IfVersion = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Create a subscription, or make one what is given here; a new one is given a secret to sign with."""
+    from cli.records import apply_one, assignments
+
+    fields = options.chosen(
+        topic_id=topic,
+        target_url=url,
+        event_types=event_type,
+        headers=_headers(header) if header else None,
+        max_in_flight=max_in_flight,
+        timeout_s=timeout_s,
+        subscriber_name=name,
+        is_active=active,
+    )
+    apply_one(
+        SUBSCRIPTION,
+        record_id,
+        assignments(sets or []) | fields | options.secret_fields(secret, secret_file),
+        file,
+        create_only=create_only,
+        if_version=if_version,
+        as_json=as_json,
+    )
+
+
+@app.command(epilog="Example: hooklog subscriptions pause orders-billing")
+def pause(record_id: options.Id, if_version: options.IfVersion = None, as_json: options.AsJson = False) -> None:
+    """Stop delivering to a subscription; its events of that time are skipped, and say so."""
+    _set_active(record_id, if_version, active=False, as_json=as_json)
+
+
+@app.command(epilog="Example: hooklog subscriptions resume orders-billing")
+def resume(record_id: options.Id, if_version: options.IfVersion = None, as_json: options.AsJson = False) -> None:
+    """Deliver to a subscription again, from now on."""
+    _set_active(record_id, if_version, active=True, as_json=as_json)
+
+
+def _set_active(record_id: str, if_version: int | None, *, active: bool, as_json: bool) -> None:
+    from cli.records import update
+
+    update(SUBSCRIPTION, record_id, {"is_active": active}, if_version, as_json=as_json)
+
+
+def _headers(texts: list[str]) -> dict[str, str]:
+    pairs = [text.partition(":") for text in texts]
+    for text, (name, colon, _) in zip(texts, pairs, strict=True):
+        if not colon or not name.strip():
+            raise typer.BadParameter(f"{text!r} is not NAME: VALUE", param_hint="--header")
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+add_common(app, SUBSCRIPTION)

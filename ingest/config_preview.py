@@ -1,0 +1,27 @@
+"""What a PUT would change: told before anything is written, by the only one who can compare secrets."""
+
+from typing import Any
+
+from schemas.config import Spec
+from schemas.stored import MASK, Record, map_secrets, masked
+
+
+def preview(spec: Spec, current: Record[Spec] | None) -> dict[str, Any]:
+    """`{"action", "changed", "current", "record"}`: what there is, and what there would be, secrets masked.
+
+    Args:
+        spec: the record as it would be, secrets in the clear.
+        current: the record that is there.
+
+    Returns:
+        `action` is `create`, `update` or `nothing`; `changed` names the fields whose values differ.
+    """
+    wanted = spec.model_dump(mode="json")
+    known = current.spec.model_dump(mode="json") if current else {}
+    changed = [name for name, value in wanted.items() if known.get(name) != value] if current else []
+    return {
+        "action": "create" if current is None else "update" if changed else "nothing",
+        "changed": changed,
+        "current": masked(current) if current else None,
+        "record": map_secrets(wanted, lambda _: MASK),
+    }
