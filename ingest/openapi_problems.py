@@ -80,7 +80,6 @@ PROBLEMS: Mapping[str, ProblemError] = MappingProxyType(
             409,
             "no_default_topic",
             "the source has 2 topics and none has its id: send to /api/v1/ingest/{topic_id}",
-            topics=["orders", "payments"],
         ),
         "version_changed": ProblemError(412, detail="there is version 18 now"),
         "too_large": ProblemError(413, detail="the body may have at most 1048576 bytes", max_body_bytes=1_048_576),
