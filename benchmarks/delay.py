@@ -40,8 +40,8 @@ NAMES = StreamNames("bench.")
 PARTITIONS = 8
 LADDER, PARKING = Ladder(RETRY_TIERS), Ladder(PARK_TIERS)
 SUBSCRIPTIONS = 500
-FILL_PER_S = 4_000
-"""Slower than this machine can, so that the service keeps up with its reading."""
+FILL_PER_S = 2_000
+"""What failed together comes through the streams together: this is how fast an outage fills them."""
 
 FILL_MARGIN_S = 20.0
 FILL_CHUNK = 1_000

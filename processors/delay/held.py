@@ -6,6 +6,17 @@ from typing import NamedTuple
 
 from aiokafka import ConsumerRecord, TopicPartition
 
+LOW_WATER = 500
+"""Fewer waiting records than this, and the partition is fetched again. The fetch may have to wait half a second behind
+one that waits for other partitions: what is held must last so long when all of it is due."""
+
+MAX_LEAVING = 1_000
+"""Records on their way to another stream; the partition is not fetched meanwhile."""
+
+MAX_HELD_BYTES = 524_288
+"""Of bodies; with more the partition is not fetched. It is LOW_WATER records of a kilobyte, and bounds large ones: a
+worker alone with 88 partitions holds at most 44 MiB of them, and what one fetch brings."""
+
 
 class Unread(NamedTuple):
     """How much of a partition has not left it.
@@ -45,6 +56,7 @@ class HeldPartition:
         entries: every record that was read and is not committed, in offset order.
         waiting: how many of them are not released yet.
         leaving: how many of them were released and are not stored yet.
+        body_bytes: of all bodies that are not stored elsewhere yet.
         finished: the offset below which everything is stored elsewhere; `None` before the first record.
         committed: the offset that was committed last.
     """
@@ -53,6 +65,7 @@ class HeldPartition:
     entries: deque[Entry] = field(default_factory=deque)
     waiting: int = 0
     leaving: int = 0
+    body_bytes: int = 0
     finished: int | None = None
     committed: int | None = None
     paused: bool = False
@@ -64,6 +77,7 @@ class HeldPartition:
             self.finished = self.committed = entry.record.offset
         self.entries.append(entry)
         self.waiting += 1
+        self.body_bytes += len(entry.record.value or b"")
 
     def releasing(self, entry: Entry) -> None:
         """One record starts to leave."""
@@ -75,12 +89,13 @@ class HeldPartition:
         """One record is stored elsewhere."""
         entry.done = True
         self.leaving -= 1
+        self.body_bytes -= len(entry.record.value or b"")
         while self.entries and self.entries[0].done:
             self.finished = self.entries.popleft().record.offset + 1
 
-    def wants(self, low_water: int, max_leaving: int) -> bool:
-        """Whether more is to be fetched."""
-        return self.waiting <= low_water and self.leaving < max_leaving
+    def wants_more(self) -> bool:
+        """Whether there is room for another fetch."""
+        return self.waiting <= LOW_WATER and self.leaving < MAX_LEAVING and self.body_bytes <= MAX_HELD_BYTES
 
     def held_up_by(self, until_ms: float) -> list[Entry]:
         """What still waits, is due by `until_ms`, and keeps records behind it that have left from being committed."""

@@ -27,17 +27,13 @@ log = structlog.get_logger(__name__)
 HIGH_WATER = 1_000
 """Records held for each partition, whatever the broker returns; their bodies are bounded by the fetch size."""
 
-LOW_WATER = 500
-"""Fewer waiting records than this, and the partition is fetched again. The fetch may have to wait half a second behind
-one that waits for other partitions: what is held must last so long when all of it is due."""
-
-MAX_LEAVING = 1_000
-"""Records of one partition on their way to another stream; it is not fetched meanwhile."""
-
 MAX_ROUND = 500
 """Records released before anything else gets a turn: about 20 ms."""
 
-FETCH_BYTES = 131_072
+FETCH_BYTES = 262_144
+"""Of each partition in one fetch: 170 records of a kilobyte, so that 700 a second leave even when a busy machine takes
+a quarter of a second between fetches."""
+
 COMMIT_INTERVAL_S = 1.0
 COMMIT_LIMIT_S = 5.0
 REVOKE_LIMIT_S = 5.0
@@ -186,7 +182,7 @@ class DelayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
             self._push(part, self._entry(record))
         if len(taken) < len(records):
             consumer.seek(part.tp, records[len(taken)].offset)  # the rest is given back
-        if not part.paused and not part.wants(LOW_WATER, MAX_LEAVING):
+        if not part.paused and not part.wants_more():
             consumer.pause(part.tp)
             part.paused = True
 
@@ -253,7 +249,7 @@ class DelayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
         for entry in entries:
             part.released(entry)
         self.released += len(entries)
-        if part.paused and not part.closed and part.wants(LOW_WATER, MAX_LEAVING):
+        if part.paused and not part.closed and part.wants_more():
             self._resume(part)
 
     async def _move_when_due(self, part: HeldPartition, entry: Entry) -> None:
