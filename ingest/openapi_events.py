@@ -26,6 +26,7 @@ _REFUSED = (
     "body_malformed",
     "body_hash_missing",
     "body_hash_mismatch",
+    "secret_missing",
     "auth_type_unknown",
     "source_not_found",
     "body_too_slow",

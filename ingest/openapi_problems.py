@@ -54,6 +54,7 @@ PROBLEMS: Mapping[str, ProblemError] = MappingProxyType(
         "body_hash_mismatch": ProblemError(
             403, "body_hash_mismatch", "bodySHA256 in the URL is not the hash of this body"
         ),
+        "secret_missing": ProblemError(403, "secret_missing", "the source has no secret to verify with"),
         "auth_type_unknown": ProblemError(
             403, "auth_type_unknown", "the source names a verification that does not exist here"
         ),
