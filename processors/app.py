@@ -43,6 +43,10 @@ from schemas.streams import ATTEMPTS, PARK_TIERS, RETRY_TIERS, StreamNames
 
 log = structlog.get_logger(__name__)
 
+APPEND_PACE_S = 0.005
+"""An event makes its deliveries, then its dispatch record, then an attempt: those of five milliseconds share a request,
+which costs the broker and us a third of what one each does."""
+
 COMMIT_LIMIT_S = 3.0
 REVOKE_DRAIN_S = 3.0
 LEAVE_DRAIN_S = 16.0
@@ -120,7 +124,7 @@ class Worker:
 
     def _clients(self) -> Clients:
         settings, names = self._settings, self._names
-        appender = Appender(settings.bootstrap, names, linger_ms=0)
+        appender = Appender(settings.bootstrap, names, pace_s=APPEND_PACE_S)
         return Clients(
             tables=ConfigTables(settings.bootstrap, names, self._keyring),
             appender=appender,

@@ -13,7 +13,7 @@ from faust.transport.drivers import aiokafka as driver
 from mode import Service
 from mode.utils.futures import maybe_async
 
-from runtime.fetches import pace_fetches
+from runtime.pace import pace_fetches
 
 FETCH_WAIT_MS = 250
 """How long the broker holds a fetch that finds nothing: also the longest that a busy partition may be left out."""
