@@ -28,8 +28,8 @@ check: $(stamp) ## Lint, format, types, import layers, tidiness
 	$(bin)/lint-imports
 	$(bin)/python -m pytest -q tests/test_tidy.py
 
-bench: $(stamp) ## Measure start, memory, latency and CPU; prints one table
-	$(bin)/python -m benchmarks.spine
+bench: $(stamp) ## Measure start, memory, latency, and CPU stage by stage: seven minutes
+	$(bin)/python -m benchmarks
 
 faults: $(stamp) ## Long seeded crash runs (SEEDS="1 2 3")
 	HOOKLOG_FAULT_SEEDS="$(SEEDS)" $(bin)/python -m pytest -m faults -s --timeout=1800
