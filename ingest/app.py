@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from ingest.http_app import Access, build_app
 from ingest.parts import Parts
 from ingest.server import Server, build_server, raise_open_files_limit
+from runtime.garbage import settle
 from runtime.keyring import Keyring
 from runtime.secrets_files import load_admin_key, load_encryption_keys
 from runtime.settings import Settings
@@ -29,6 +30,7 @@ def run(settings: Settings) -> None:
         SystemExit: with status 1, the port is taken or a part failed; the log says which.
     """
     configure_logging(settings.log_level)
+    settle()
     raise_open_files_limit()
     service = IngestService(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

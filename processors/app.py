@@ -31,6 +31,7 @@ from processors.turns import Turns
 from processors.watch import watch
 from rules.addresses import AddressPolicy
 from rules.ladder import Ladder
+from runtime.garbage import settle
 from runtime.health import Health
 from runtime.hosts import AllowedHosts
 from runtime.kafka import Appender, wait_for_broker
@@ -65,6 +66,7 @@ def run(settings: Settings) -> None:
         SystemExit: with status 1, when it cannot go on; a supervisor starts another.
     """
     configure_logging(settings.log_level)
+    settle()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         status = runner.run(_serve(settings))
     raise SystemExit(status)

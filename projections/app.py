@@ -9,6 +9,7 @@ from pathlib import Path
 
 import structlog
 import uvicorn
+import uvloop
 from prometheus_client import CollectorRegistry
 
 from projections.migrate import MigrationChangedError, migrate
@@ -20,6 +21,7 @@ from projections.writer.rows import PROJECTIONS
 from projections.writer.writer import Writer
 from runtime.admin import AdminKey
 from runtime.clickhouse import CLICKHOUSE_ERRORS, ClickHouse, Client, EngineInUseError, clickhouse_of
+from runtime.garbage import settle
 from runtime.health import Health
 from runtime.hosts import AllowedHosts
 from runtime.kafka import wait_for_broker
@@ -51,8 +53,10 @@ def run(settings: Settings) -> None:
         SetSecretError: there is no admin key.
     """
     configure_logging(settings.log_level)
+    settle()
     try:
-        asyncio.run(_Service(settings).run())
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_Service(settings).run())
     except (EngineInUseError, MigrationChangedError, OSError) as error:
         raise SystemExit(f"hooklog projections: {error}") from error
 

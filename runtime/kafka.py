@@ -129,7 +129,9 @@ class Appender:
         """
         producer = self._started()
         # Before the producer sees it: a batch that the broker refuses costs an idempotent producer its sequence.
-        size = len(value or b"") + len(key or b"") + sum(len(name) + len(raw) for name, raw in headers)
+        size = len(value or b"") + len(key or b"")
+        for name, raw in headers:
+            size += len(name) + len(raw)
         if size > stream.max_record_bytes - _RECORD_OVERHEAD_BYTES:
             raise RecordTooLargeError(f"{stream.name} takes no record of {size} bytes")
         future: asyncio.Future[RecordMetadata] = await producer.send(

@@ -19,6 +19,7 @@ from processors.delay.held import Entry, HeldPartition
 from processors.tasks import OnCrash, Tasks
 from rules.ladder import SLACK_MS, Ladder
 from runtime.kafka import Appender, Outgoing
+from runtime.pace import pace_fetches
 from schemas.headers import MalformedRecordError, first_values, integer
 from schemas.streams import DELIVERIES, Stream, StreamNames
 
@@ -34,6 +35,9 @@ MAX_LEAVING = 1_000
 """Records of one partition on their way to another stream."""
 
 FETCH_BYTES = 131_072
+FETCH_PACE_S = 0.05
+"""A fetch asks for every partition of every stream, and the shortest delay leaves a second to read what waits."""
+
 COMMIT_INTERVAL_S = 1.0
 COMMIT_LIMIT_S = 5.0
 REVOKE_LIMIT_S = 5.0
@@ -100,6 +104,7 @@ class DelayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
             heartbeat_interval_ms=min(3_000, self._session_ms // 5),
         )
         await self._consumer.start()
+        pace_fetches(self._consumer, FETCH_PACE_S)
         self._consumer.subscribe(list(self._streams), listener=self)
         loops = (self._poll(self._consumer), self._release(), self._commit_for_ever())
         self._loops = [asyncio.create_task(loop) for loop in loops]

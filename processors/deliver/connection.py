@@ -93,6 +93,7 @@ class Connection(asyncio.Protocol):
             timer.cancel()
             if self._reply is reply:  # cancelled: what is answered now is nobody's
                 self.close()
+            del reply  # or a failure, its traceback and this frame, with the request, would keep each other
 
     def close(self) -> None:
         """Ends it at once."""
