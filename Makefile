@@ -31,8 +31,8 @@ check: $(stamp) ## Lint, format, types, import layers, tidiness
 	$(bin)/lint-imports
 	$(bin)/python -m pytest -q tests/test_tidy.py
 
-bench: $(stamp) ## Measure start, memory, latency and CPU; prints one table
-	$(bin)/python -m benchmarks.spine
+bench: $(stamp) ## Measure start, memory, latency, and CPU stage by stage: seven minutes
+	$(bin)/python -m benchmarks
 
 bench-delay: $(stamp) ## Measure how late 200,000 waiting deliveries are released; seven minutes
 	$(bin)/python -m benchmarks.delay

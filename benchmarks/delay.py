@@ -117,7 +117,7 @@ def delivery(number: int, due_ms: int, body: bytes) -> Delivery:
 async def fill(bootstrap: str, asked: argparse.Namespace, begin_ms: int) -> None:
     """Appends what will be due, evenly but in no order, in the window that begins at `begin_ms`."""
     luck, body = random.Random(1), b"x" * asked.body_bytes
-    appender = Appender(bootstrap, NAMES, linger_ms=5)
+    appender = Appender(bootstrap, NAMES, pace_s=0.005)
     await appender.start()
     began = time.monotonic()
     for first in range(0, asked.waiting, FILL_CHUNK):

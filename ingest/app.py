@@ -13,6 +13,7 @@ from ingest.http_app import Access, build_app
 from ingest.parts import Parts
 from ingest.server import Server, build_server, raise_open_files_limit
 from rules.verify.plugins import GROUP, add_plugins
+from runtime.garbage import settle
 from runtime.keyring import Keyring
 from runtime.secrets_files import load_admin_key, load_encryption_keys
 from runtime.settings import Settings
@@ -32,6 +33,7 @@ def run(settings: Settings) -> None:
     """
     configure_logging(settings.log_level)
     add_plugins(entry_points(group=GROUP))
+    settle()
     raise_open_files_limit()
     service = IngestService(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -38,8 +38,8 @@ class Parts:
         self.registry = CollectorRegistry()
         self.metrics = IngestMetrics(self.registry)
         self.budget = BodyBudget()
-        # Senders wait for the ack, so nothing lingers: batches form by themselves under load.
-        self.appender = Appender(settings.bootstrap, names, linger_ms=0)
+        # Senders wait for the ack, so there is no pace: batches form by themselves under load.
+        self.appender = Appender(settings.bootstrap, names)
         self.tables = ConfigTables(settings.bootstrap, names, keyring)
         self.index = ConfigIndex(self.tables)
         self.outcomes = OutcomeReader(settings.bootstrap, names)

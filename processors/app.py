@@ -36,6 +36,7 @@ from processors.watch import watch
 from rules.addresses import AddressPolicy
 from rules.ladder import Ladder
 from rules.verify.plugins import GROUP, add_plugins
+from runtime.garbage import settle
 from runtime.health import Health
 from runtime.hosts import AllowedHosts
 from runtime.kafka import Appender, EndOffsets, wait_for_broker
@@ -47,6 +48,10 @@ from runtime.telemetry import configure_logging
 from schemas.streams import ATTEMPTS, DISPATCHES, PARK_TIERS, RETRY_TIERS, StreamNames
 
 log = structlog.get_logger(__name__)
+
+APPEND_PACE_S = 0.005
+"""An event makes its deliveries, then its dispatch record, then an attempt: those of five milliseconds share a request,
+which costs the broker and us a third of what one each does."""
 
 COMMIT_LIMIT_S = 3.0
 REVOKE_DRAIN_S = 3.0
@@ -68,6 +73,7 @@ def run(settings: Settings) -> None:
     """
     configure_logging(settings.log_level)
     add_plugins(entry_points(group=GROUP))  # the config agent must know what ingest knows
+    settle()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         status = runner.run(_serve(settings))
     raise SystemExit(status)
@@ -129,7 +135,7 @@ class Worker:
 
     def _clients(self) -> Clients:
         settings, names = self._settings, self._names
-        appender = Appender(settings.bootstrap, names, linger_ms=0)
+        appender = Appender(settings.bootstrap, names, pace_s=APPEND_PACE_S)
         return Clients(
             tables=ConfigTables(settings.bootstrap, names, self._keyring),
             appender=appender,

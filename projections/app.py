@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 import uvicorn
+import uvloop
 from aiokafka.errors import KafkaError
 from prometheus_client import CollectorRegistry
 
@@ -23,6 +24,7 @@ from projections.writer.rows import PROJECTIONS
 from projections.writer.writer import Writer
 from runtime.admin import AdminKey
 from runtime.clickhouse import CLICKHOUSE_ERRORS, ClickHouse, Client, EngineInUseError, clickhouse_of
+from runtime.garbage import settle
 from runtime.health import Health
 from runtime.hosts import AllowedHosts
 from runtime.http_metrics import HttpMetrics
@@ -59,8 +61,10 @@ def run(settings: Settings) -> None:
         SetSecretError: there is no admin key.
     """
     configure_logging(settings.log_level)
+    settle()
     try:
-        asyncio.run(_Service(settings).run())
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_Service(settings).run())
     except (EngineInUseError, MigrationChangedError, OSError) as error:
         raise SystemExit(f"hooklog projections: {error}") from error
 

@@ -11,6 +11,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 
+from runtime.pace import pace_sends
 from schemas.streams import MAX_INTAKE_BYTES, Stream, StreamNames
 
 log = structlog.get_logger(__name__)
@@ -74,13 +75,14 @@ class Appender:
     Args:
         bootstrap: `host:port`, comma separated.
         names: turns streams into Kafka topics.
-        linger_ms: how long a batch waits for company: 0 where a sender waits for the answer.
+        pace_s: the least time between two requests to one broker: what comes meanwhile shares the next one. The first
+            one after a silence leaves at once.
     """
 
-    def __init__(self, bootstrap: str, names: StreamNames, *, linger_ms: int = 0) -> None:
+    def __init__(self, bootstrap: str, names: StreamNames, *, pace_s: float = 0.0) -> None:
         self._names = names
         self._bootstrap = bootstrap
-        self._linger_ms = linger_ms
+        self._pace_s = pace_s
         self._producer: AIOKafkaProducer | None = None
         self._renewing = asyncio.Lock()
         self._retired: set[asyncio.Task[None]] = set()
@@ -91,15 +93,17 @@ class Appender:
         await self._producer.start()
 
     def _new_producer(self) -> AIOKafkaProducer:
-        return AIOKafkaProducer(
+        producer = AIOKafkaProducer(
             bootstrap_servers=self._bootstrap,
             acks="all",
             enable_idempotence=True,
-            linger_ms=self._linger_ms,
             max_batch_size=_MAX_BATCH_BYTES,
             max_request_size=MAX_INTAKE_BYTES,
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
         )
+        if self._pace_s:
+            pace_sends(producer, self._pace_s)
+        return producer
 
     async def stop(self) -> None:
         """Sends what waits, then disconnects."""
@@ -125,7 +129,9 @@ class Appender:
         """
         producer = self._started()
         # Before the producer sees it: a batch that the broker refuses costs an idempotent producer its sequence.
-        size = len(value or b"") + len(key or b"") + sum(len(name) + len(raw) for name, raw in headers)
+        size = len(value or b"") + len(key or b"")
+        for name, raw in headers:
+            size += len(name) + len(raw)
         if size > stream.max_record_bytes - _RECORD_OVERHEAD_BYTES:
             raise RecordTooLargeError(f"{stream.name} takes no record of {size} bytes")
         future: asyncio.Future[RecordMetadata] = await producer.send(

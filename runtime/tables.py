@@ -110,6 +110,8 @@ class ConfigTables:
         self._partitions = {TopicPartition(names(stream), 0): kind for kind, stream in TABLES.items()}
         self._position = dict.fromkeys(TABLES, 0)
         self._ends = EndOffsets(bootstrap)
+        self._asking = asyncio.Lock()
+        self._next_ends: asyncio.Task[dict[TopicPartition, int]] | None = None
         self._moved = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
         self._consumer: AIOKafkaConsumer | None = None
@@ -193,15 +195,20 @@ class ConfigTables:
 
     async def catch_up(self) -> None:
         """Returns when everything that was in the tables at the call is applied, however long Kafka is away."""
-        while True:
-            try:
-                ends = await self._ends.of(self._partitions)
-                break
-            except KafkaError as error:
-                log.warning("table_end_unknown", error=repr(error))
-                await asyncio.sleep(_ERROR_PAUSE_S)
-        for partition, end in ends.items():
+        if self._next_ends is None:
+            self._next_ends = asyncio.create_task(self._ask_ends())
+        for partition, end in (await asyncio.shield(self._next_ends)).items():
             await self.reached(self._partitions[partition], end)
+
+    async def _ask_ends(self) -> dict[TopicPartition, int]:
+        async with self._asking:
+            self._next_ends = None  # who comes from now on needs a newer answer than this one; the others share it
+            while True:
+                try:
+                    return await self._ends.of(self._partitions)
+                except KafkaError as error:
+                    log.warning("table_end_unknown", error=repr(error))
+                    await asyncio.sleep(_ERROR_PAUSE_S)
 
     async def reached(self, kind: str, position: int) -> None:
         """Returns when everything below `position` of one table's stream is applied."""

@@ -3,9 +3,13 @@
 import logging
 import sys
 import time
+from collections.abc import Callable
+from typing import Any, BinaryIO
 
 import orjson
 import structlog
+
+from runtime.lines import LineLogger
 
 _QUIET = {"aiokafka": logging.WARNING, "httpx": logging.WARNING, "mode": logging.WARNING, "faust": logging.WARNING}
 _MAX_LINES_PER_S = 5
@@ -37,7 +41,7 @@ def configure_logging(level: str) -> None:
     threshold = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
     terminal = sys.stderr.isatty()
     renderer = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(orjson.dumps)
-    factory = structlog.WriteLoggerFactory(sys.stderr) if terminal else structlog.BytesLoggerFactory(sys.stderr.buffer)
+    factory: Callable[..., Any] = structlog.WriteLoggerFactory(sys.stderr) if terminal else _lines(sys.stderr.buffer)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -55,3 +59,8 @@ def configure_logging(level: str) -> None:
     logging.basicConfig(level=max(threshold, logging.INFO), handlers=[handler], force=True)
     for name, floor in _QUIET.items():
         logging.getLogger(name).setLevel(max(threshold, floor))
+
+
+def _lines(stream: BinaryIO) -> Callable[..., LineLogger]:
+    logger = LineLogger(stream)
+    return lambda *_: logger

@@ -122,7 +122,7 @@ class Stages:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._appender = Appender(settings.bootstrap, StreamNames(settings.kafka_prefix), linger_ms=5)
+        self._appender = Appender(settings.bootstrap, StreamNames(settings.kafka_prefix), pace_s=0.005)
 
     async def __aenter__(self) -> Self:
         await create_streams(self._settings)

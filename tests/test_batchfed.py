@@ -202,8 +202,7 @@ async def test_a_storm_of_rebalances_under_load_loses_nothing(settings: Settings
         await worker.app.consumer.commit()
 
     def rejoin() -> None:
-        thread = worker.app.consumer._thread
-        thread.thread_loop.call_soon_threadsafe(thread._consumer._coordinator.request_rejoin)
+        worker.app.consumer._thread._consumer._coordinator.request_rejoin()
 
     worker.app.on_partitions_revoked.connect(commit)
     sent, random = 0, Random(7)

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from processors.deliver.egress import MAX_STORED_BYTES, Egress, Exchange
+from processors.deliver.connection import MAX_STORED_BYTES
+from processors.deliver.egress import Egress, Exchange
 from rules.addresses import AddressPolicy
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

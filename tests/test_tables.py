@@ -68,6 +68,25 @@ async def test_what_was_written_before_catch_up_is_there_after_it(bench: Bench) 
         assert await bench.name() == f"name {version}"
 
 
+async def test_those_who_ask_at_once_share_an_answer_that_is_newer_than_every_call(bench: Bench) -> None:
+    asked, ask = 0, bench.tables._ends.of
+
+    async def counted(partitions: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return await ask(partitions)
+
+    bench.tables._ends.of = counted  # type: ignore[method-assign]
+    await asyncio.gather(*(bench.tables.catch_up() for _ in range(100)))
+    assert asked == 1
+    crowd = [asyncio.create_task(bench.tables.catch_up()) for _ in range(100)]
+    for version in range(50):
+        await bench.write(f"name {version}", version)
+        crowd.append(asyncio.create_task(bench.tables.catch_up()))
+        assert await bench.name() == f"name {version}"
+    await asyncio.gather(*crowd)
+
+
 async def test_a_secret_is_readable_in_the_table_and_sealed_in_the_stream(bench: Bench) -> None:
     await bench.write("a", 1)
     await bench.tables.catch_up()

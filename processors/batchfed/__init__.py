@@ -17,4 +17,6 @@ Stock agents cost 450 microseconds an event and lose events in three ways, each 
   does nothing.
 - `transport/consumer.py:1170-1249 Consumer._drain_messages` wraps every record in several futures; here
   a whole batch passes at once.
+- `transport/drivers/aiokafka.py AIOKafkaConsumerThread`, a `mode.threads.QueueServiceThread`, runs the consumer in a
+  thread with a loop of its own, behind two queues. Here it runs in the loop that works (`in_loop.py`).
 """

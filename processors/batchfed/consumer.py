@@ -12,10 +12,9 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
-log = structlog.get_logger(__name__)
+from processors.batchfed.in_loop import LoopConsumer
 
-FETCH_WAIT_MS = 250
-"""How long the broker holds a fetch that finds nothing: also the longest that a busy partition may be left out."""
+log = structlog.get_logger(__name__)
 
 
 class Batch(list[ConsumerRecord]):
@@ -42,32 +41,6 @@ class NumberedListener(driver.ConsumerRebalanceListener):  # type: ignore[misc] 
         await self._thread.on_partitions_assigned(driver.ensure_TPset(assigned), number)
 
 
-class BeatThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # faust ships no types
-    """Remembers when the last good heartbeat was sent: the group cannot expire us earlier than a session later."""
-
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        consumer = super()._create_worker_consumer(transport)
-        # The driver says 1,500. A fetch that left before a partition was read to its end does not ask for that one,
-        # which then waits until the fetch comes back.
-        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001 - aiokafka takes it only when it is made
-        return consumer
-
-    async def on_start(self) -> None:
-        """Starts the driver's thread, then listens to its heartbeats."""
-        await super().on_start()
-        coordinator = self._consumer._coordinator  # noqa: SLF001 - aiokafka tells nobody about its heartbeats
-        beat = coordinator._do_heartbeat  # noqa: SLF001 - as above
-
-        async def timed() -> Any:
-            sent_s = time.monotonic()
-            good = await beat()
-            if good:
-                self.consumer.last_beat_s = sent_s
-            return good
-
-        coordinator._do_heartbeat = timed  # noqa: SLF001 - as above
-
-
 class BatchConsumer(driver.Consumer):  # type: ignore[misc] # faust ships no types
     """One Faust event for each partition and fetch.
 
@@ -86,11 +59,11 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # faust ships no typ
         self._holes: dict[TP, int] = {}  # where a fetch began later than it had to, and was asked for again
         self._moves = 0
 
-    def _new_consumer_thread(self) -> BeatThread:
-        return BeatThread(self, loop=self.loop, beacon=self.beacon)
+    def _new_consumer_thread(self) -> LoopConsumer:
+        return LoopConsumer(self, loop=self.loop, beacon=self.beacon)
 
     def moved(self) -> None:
-        """Positions change: what was fetched before must not be handed out. Also called in the consumer's thread."""
+        """Positions change: what was fetched before must not be handed out."""
         self._moves += 1
 
     @property
@@ -139,7 +112,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # faust ships no typ
             log.warning("batch_lost_before_the_agent", partition=str(tp), offset=offset)
             self._expected[tp] = offset
             self.moved()
-            await self._seek_in_thread(tp)
+            await self._seek_now(tp)
 
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:  # noqa: ARG002
         """Replaces upstream's: commits what `mark` reported, whatever Faust's own ack lists say."""
@@ -173,7 +146,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # faust ships no typ
     async def _hand_out(self, records: dict[Any, list[ConsumerRecord]], moves: int) -> None:
         for index, (key, fetched) in enumerate(records.items()):
             if moves != self._moves or not self.flow_active:
-                # A fetch survives a rebalance in the consumer's thread. Its records belong to the positions before,
+                # A fetch survives a rebalance. Its records belong to the positions before,
                 # and it has moved aiokafka's own positions behind them.
                 await self._give_back(list(records)[index:])
                 return
@@ -189,9 +162,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # faust ships no typ
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
         for key in keys:
-            await self._seek_in_thread(TP(*key))
+            await self._seek_now(TP(*key))
 
-    async def _seek_in_thread(self, tp: TP) -> None:
+    async def _seek_now(self, tp: TP) -> None:
         async def seek() -> None:
             offset = self._expected.get(tp)
             if offset is not None and tp in self.assignment():
@@ -210,7 +183,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # faust ships no typ
             # Our streams have no holes but at their beginning, where records expire: asked twice, it is one of those.
             self._holes[tp] = expected
             log.warning("hole_before_a_batch", partition=str(tp), expected=expected, found=batch[0].offset)
-            await self._seek_in_thread(tp)
+            await self._seek_now(tp)
             return None
         batch.start, self._expected[tp] = expected, batch[-1].offset + 1
         return batch

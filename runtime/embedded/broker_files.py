@@ -123,6 +123,11 @@ class BrokerFiles:
             # machine fences its own broker.
             ("broker.session.timeout.ms", 3000),
             ("broker.heartbeat.interval.ms", 500),
+            # A request goes from thread to thread, and waking one costs more than the request itself: few threads.
+            ("num.network.threads", 1),
+            ("num.io.threads", 2),
+            ("background.threads", 2),
+            ("metadata.max.idle.interval.ms", 5000),  # a record that says nothing, flushed to disk; 500 by default
             ("message.max.bytes", MAX_RECORD_BYTES),
             ("replica.fetch.max.bytes", MAX_RECORD_BYTES),
             ("log.cleaner.dedupe.buffer.size", CLEANER_BUFFER_BYTES),

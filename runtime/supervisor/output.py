@@ -26,11 +26,14 @@ class Output:
 
     def line(self, name: str, text: str) -> None:
         """Write one line for a service."""
+        self.write(f"{self._prefix(name)}{text}\n")
+
+    def _prefix(self, name: str) -> str:
         prefix = f"{name:<{NAME_WIDTH}} | "
-        if self._coloured:
-            colour = self._colours.setdefault(name, COLOURS[len(self._colours) % len(COLOURS)])
-            prefix = f"\x1b[{colour}m{prefix}{RESET}"
-        self.write(f"{prefix}{text}\n")
+        if not self._coloured:
+            return prefix
+        colour = self._colours.setdefault(name, COLOURS[len(self._colours) % len(COLOURS)])
+        return f"\x1b[{colour}m{prefix}{RESET}"
 
     def write(self, text: str) -> None:
         """Write text as it is; when nobody reads any more the text is lost, not the stack."""
@@ -45,8 +48,8 @@ class Output:
         rest = b""
         while piece := await source.read(MAX_LINE_BYTES):
             *lines, rest = (rest + piece).split(b"\n")
-            for line in lines:
-                self.line(name, line.decode("utf-8", "replace").rstrip("\r"))
+            prefix = self._prefix(name)
+            self.write("".join(f"{prefix}{line.decode('utf-8', 'replace').rstrip(chr(13))}\n" for line in lines))
             if len(rest) >= MAX_LINE_BYTES:
                 self.line(name, rest.decode("utf-8", "replace"))
                 rest = b""

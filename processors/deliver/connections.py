@@ -1,0 +1,124 @@
+"""Connections to endpoints: kept for the next request, made to addresses that were checked after DNS."""
+
+import asyncio
+import contextlib
+import ssl
+from collections import OrderedDict, deque
+
+from processors.deliver.connection import Connection, NoAnswerError
+from processors.deliver.resolver import Resolver
+from processors.deliver.target import Target
+
+CONNECT_TIMEOUT_S = 5.0
+"""DNS, TCP and TLS together: the slowest of them take a second."""
+
+KEEP_S = 30.0
+"""A TLS handshake costs a millisecond of CPU and two round trips. Servers close idle connections after 5 (node, which
+says so) to 75 seconds (nginx); one that closes as a request leaves is tried again."""
+
+MAX_KEPT = 1_000
+"""Idle connections: open files and about 10 KiB each; the one that waited longest gives way."""
+
+_SWEEP_S = 1.0
+
+Key = tuple[bool, str, int]
+"""TLS, host and port."""
+
+
+class Connections:
+    """Makes and keeps connections.
+
+    Args:
+        resolver: which addresses a host has, checked.
+        tls: how certificates are verified, for all of them: making one costs 25 ms.
+    """
+
+    def __init__(self, resolver: Resolver, tls: ssl.SSLContext) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._resolver = resolver
+        self._tls = tls
+        self._idle: OrderedDict[Connection, Key] = OrderedDict()  # the longest idle first
+        self._by_key: dict[Key, deque[Connection]] = {}
+        self._sweep: asyncio.TimerHandle | None = None
+
+    def kept(self, target: Target) -> Connection | None:
+        """A kept connection, the latest used first, or `None`."""
+        idle = self._by_key.get(target.key)
+        while idle:
+            connection = idle.pop()
+            del self._idle[connection]
+            if not connection.closed and self._loop.time() < connection.idle_until_s:
+                return connection
+            connection.close()
+        return None
+
+    async def new(self, target: Target, deadline_s: float) -> Connection:
+        """A new connection.
+
+        Raises:
+            NoAnswerError: there is none to be had.
+        """
+        try:
+            async with asyncio.timeout_at(min(deadline_s, self._loop.time() + CONNECT_TIMEOUT_S)) as limit:
+                addresses = await self._resolver.addresses(target.host, target.port)
+                return await self._to_one_of(addresses, target, limit.when() or deadline_s)
+        except TimeoutError:
+            raise NoAnswerError("connect_timeout") from None
+
+    async def _to_one_of(self, addresses: list[str], target: Target, deadline_s: float) -> Connection:
+        for left, address in zip(range(len(addresses), 0, -1), list(addresses), strict=True):
+            # An address that swallows packets leaves time for those after it.
+            share_s = (deadline_s - self._loop.time()) / left
+            try:
+                async with asyncio.timeout(share_s):
+                    return await self._to(address, target)
+            except (NoAnswerError, TimeoutError):
+                if left == 1:
+                    raise
+        raise NoAnswerError("dns")
+
+    async def _to(self, address: str, target: Target) -> Connection:
+        tls = self._tls if target.tls else None
+        try:
+            _, connection = await self._loop.create_connection(
+                lambda: Connection(self._loop, lambda used: self._keep(target.key, used), KEEP_S),
+                address,
+                target.port,
+                ssl=tls,
+                server_hostname=target.host.rstrip(".") if tls else None,
+            )
+        except ssl.SSLError:  # a certificate for another name is one
+            raise NoAnswerError("tls") from None
+        except OSError:
+            raise NoAnswerError("connect") from None
+        return connection
+
+    def _keep(self, key: Key, connection: Connection) -> None:
+        self._idle[connection] = key
+        self._by_key.setdefault(key, deque()).append(connection)
+        if len(self._idle) > MAX_KEPT:
+            self._drop(next(iter(self._idle)))
+        if self._sweep is None:
+            self._sweep = self._loop.call_later(_SWEEP_S, self._close_idle)
+
+    def _drop(self, connection: Connection) -> None:
+        key = self._idle.pop(connection)
+        connection.close()
+        idle = self._by_key[key]
+        with contextlib.suppress(ValueError):
+            idle.remove(connection)
+        if not idle:
+            del self._by_key[key]
+
+    def _close_idle(self) -> None:
+        now_s = self._loop.time()
+        for connection in [one for one in self._idle if one.closed or one.idle_until_s <= now_s]:
+            self._drop(connection)
+        self._sweep = self._loop.call_later(_SWEEP_S, self._close_idle) if self._idle else None
+
+    def close(self) -> None:
+        """Closes what is kept."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+        for connection in list(self._idle):
+            self._drop(connection)
