@@ -232,7 +232,10 @@ def test_a_new_secret_holds_in_another_process_at_once(gateway: Gateway) -> None
 
 def test_the_metrics_count_requests_and_rejections(gateway: Gateway) -> None:
     post(gateway, "open")
+    gateway.admin.get("/api/v1/sources/nobody-s")
     metrics = httpx.get(f"{gateway.url}/metrics").text
+    told = 'hooklog_http_requests_total{method="GET",route="/api/v1/sources/{record_id}",status="404"} 1.0'
+    assert told in metrics
     assert 'hooklog_ingest_requests_total{status="202"}' in metrics
     assert 'hooklog_ingest_rejections_total{code="signature_missing"}' in metrics
     assert "hooklog_ingest_accept_seconds_bucket" in metrics

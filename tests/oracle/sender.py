@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 import json
+import secrets
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -78,6 +79,8 @@ class Sender:
     secret: str
     connections: int = 16
     books: list[Sent] = field(default_factory=list)
+    run: str = field(default_factory=lambda: secrets.token_hex(4))
+    """Begins its ids of events: another sender's are no repetitions of them."""
 
     async def send_many(self, load: Load) -> None:
         """Posts events at a steady pace; returns when all are answered or given up."""
@@ -113,7 +116,7 @@ class Sender:
 
     async def _post(self, connections: Sequence[Connection], sent: Sent, body: bytes) -> None:
         self.books.append(sent)
-        headers = github_headers(body, self.secret, sent.event_type, f"delivery-{sent.index}")
+        headers = github_headers(body, self.secret, sent.event_type, f"{self.run}-{sent.index}")
         sent.began = time.time()
         for attempt in range(MAX_TRIES):
             connection = connections[(sent.index + attempt) % len(connections)]
