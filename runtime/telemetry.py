@@ -1,9 +1,11 @@
 """Structured logs: one JSON object a line, or plain text on a terminal; other libraries' logs are held down."""
 
 import logging
+import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
+from functools import lru_cache
 from typing import Any, BinaryIO
 
 import orjson
@@ -14,6 +16,27 @@ from runtime.lines import LineLogger
 _QUIET = {"aiokafka": logging.WARNING, "httpx": logging.WARNING, "mode": logging.WARNING, "faust": logging.WARNING}
 _MAX_LINES_PER_S = 5
 """aiokafka writes about 200 lines a second during an outage; five tell as much."""
+
+
+REDACTED = "[redacted]"
+
+_CREDENTIAL = re.compile(r"secret|token|passw|authorization|signature|cookie|credential|api_?key|admin_?key|encryption")
+"""Names of fields whose values are never logged, whoever wrote the line."""
+
+
+@lru_cache(maxsize=1_024)  # lines have few names, and repeat them all the time
+def _is_credential(name: str) -> bool:
+    return _CREDENTIAL.search(name.lower()) is not None
+
+
+def redacted(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A processor of structlog: hides what has a credential's name, also one level down."""
+    for name, value in event.items():
+        if _is_credential(name):
+            event[name] = REDACTED
+        elif type(value) is dict:
+            event[name] = {key: REDACTED if _is_credential(str(key)) else item for key, item in value.items()}
+    return event
 
 
 class _RateLimit(logging.Filter):
@@ -44,6 +67,7 @@ def configure_logging(level: str) -> None:
     factory: Callable[..., Any] = structlog.WriteLoggerFactory(sys.stderr) if terminal else _lines(sys.stderr.buffer)
     structlog.configure(
         processors=[
+            redacted,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
