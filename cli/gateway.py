@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from cli.exits import fail, refuse
+from cli.show import printable
 
 if TYPE_CHECKING:
     import httpx
@@ -116,4 +117,4 @@ def complaint(answer: "httpx.Response") -> str:
         errors = [f"  {error['field'] or '(the whole)'}: {error['message']}" for error in problem.get("errors", [])]
     except (ValueError, KeyError, TypeError, AttributeError):
         return f"HTTP {answer.status_code} from {answer.url}"
-    return "\n".join([f"{text} (HTTP {answer.status_code})", *errors])
+    return printable("\n".join([f"{text} (HTTP {answer.status_code})", *errors]))

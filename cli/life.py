@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from cli.gateway import Gateway
-from cli.show import console
+from cli.show import all_printable, console
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -66,6 +66,7 @@ def print_delivery(delivery: Story) -> None:
     """Print one delivery with its attempts; times are seconds after its event was received."""
     from rich.tree import Tree
 
+    delivery = all_printable(delivery)
     tree = Tree(_delivery_line(delivery))
     _add_attempts(tree, delivery, delivery["created_at"])
     console().print(tree)
@@ -75,6 +76,7 @@ def tree_of(story: Story) -> "Tree":
     """Build the tree; times are seconds after the event was received."""
     from rich.tree import Tree
 
+    story = all_printable(story)
     event = story["event"]
     began = event["received_at"]
     tree = Tree(_title(event))
@@ -156,7 +158,8 @@ def _attempt_line(attempt: Story, began: str) -> "Text":
     if attempt["next_attempt_at"]:
         line.append(f"  next {_after(began, attempt['next_attempt_at'])}")
     if attempt["status"] != "SUCCESS" and attempt["response_body"]:
-        line.append(f"  {attempt['response_body'][:MAX_ANSWER_CHARS]!r}", style="dim")
+        answer = attempt["response_body"].replace("\n", "\\n")
+        line.append(f"  '{answer[:MAX_ANSWER_CHARS]}'", style="dim")
     return line
 
 

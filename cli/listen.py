@@ -17,7 +17,7 @@ from cli.durations import seconds
 from cli.environment import read_settings
 from cli.exits import fail
 from cli.gateway import Gateway
-from cli.show import console, print_json
+from cli.show import console, print_json, printable
 
 if TYPE_CHECKING:
     from cli.receiver import Behaviour, Reception
@@ -143,7 +143,8 @@ def _show(reception: "Reception", as_json: bool) -> None:
     verdict = {"verified": "green", "unverified": "yellow"}.get(reception.verdict, "red")
     answered = "green" if reception.answered < 300 else "red"  # noqa: PLR2004 - RFC 9110, section 15
     line = Text(f"{clock}  ", style="dim").append(f"{reception.answered}", style=answered)
-    line.append(f"  {reception.webhook_id or '(no webhook-id)'}  {reception.event_type or '-'}", style="default")
+    who = printable(f"  {reception.webhook_id or '(no webhook-id)'}  {reception.event_type or '-'}")
+    line.append(who, style="default")
     line.append(f"  attempt {reception.attempt}, {reception.body_bytes} bytes, ", style="default")
     line.append(str(reception.verdict), style=verdict)
     console().print(line, soft_wrap=True)

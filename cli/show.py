@@ -1,12 +1,15 @@
 """How commands print what they found: a table for people, JSON for programs; both to standard output."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # ECMA-48, C0 and C1, but for the end of a line
 
 PIPE_WIDTH = 1_000
 """Wider than any row; a table takes only what it needs of it."""
@@ -47,4 +50,18 @@ def cell(value: Any) -> str:
     """Print a value as people read it."""
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def printable(text: str) -> str:
+    """Show what would command the terminal: senders and endpoints choose much of what is printed here."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def all_printable(document: Any) -> Any:
+    """Return a document with `printable` texts."""
+    if isinstance(document, str):
+        return printable(document)
+    if isinstance(document, list):
+        return [all_printable(item) for item in document]
+    return {name: all_printable(item) for name, item in document.items()} if isinstance(document, dict) else document

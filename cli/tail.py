@@ -15,7 +15,7 @@ from cli.environment import read_settings
 from cli.exits import refuse
 from cli.gateway import Gateway
 from cli.logs import ATTEMPT_STATES, one_of
-from cli.show import console, print_json
+from cli.show import all_printable, console, print_json
 
 EXAMPLES = ("hooklog tail", "hooklog tail --topic orders --status failed", "hooklog tail --json | jq .reason")
 
@@ -162,7 +162,7 @@ def _quoted(moment: datetime) -> str:
 
 
 def _show(row: Row) -> None:
-    console().print(line_of(row), soft_wrap=True)
+    console().print(line_of(all_printable(row)), soft_wrap=True)
     sys.stdout.flush()
 
 
