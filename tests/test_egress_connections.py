@@ -71,6 +71,27 @@ async def test_a_connection_that_cannot_be_trusted_with_a_second_request_is_not_
     assert server.connections == 2
 
 
+async def test_a_body_that_was_answered_before_it_was_sent_meets_no_other_request() -> None:
+    # Else a server that does not read on would take the rest for requests, and the sender of the event wrote it.
+    connections = 0
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        while await reader.read(65_536):
+            pass
+        writer.close()
+
+    async with serving(handler) as url, client() as egress:
+        for _ in range(2):
+            exchange = await egress.post(url, [], b"x" * 20_000_000, 5.0)  # more than any socket takes
+            assert exchange.answer.status_code == 413
+    assert connections == 2
+
+
 @pytest.mark.parametrize(
     "first",
     [

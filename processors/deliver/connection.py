@@ -194,11 +194,16 @@ class Connection(asyncio.Protocol):
             return
         if not reply.done():
             reply.set_result(Reply(self._status, bytes(self._body), self._retry_after))
-        if keep and not self.closed and self._keep_s > 0:
+        if keep and not self.closed and self._keep_s > 0 and self._all_sent():
             self.idle_until_s = self._loop.time() + self._keep_s
             self._released(self)
         else:
             self.close()
+
+    def _all_sent(self) -> bool:
+        # An answer may come before the whole body went out. A server that does not read on would take the rest, which
+        # its sender chose, for the next request.
+        return self._transport is not None and not self._transport.get_write_buffer_size()
 
     def _fail(self, error: NoAnswerError) -> None:
         reply = self._reply
