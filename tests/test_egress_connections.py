@@ -13,10 +13,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from processors.deliver.connection import Connection
 from processors.deliver.egress import Egress
 from rules.addresses import AddressPolicy
 from tests.test_egress import Handler, client, post, read_request, serving
 
+DEADLINE_S = 10.0
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -185,6 +187,26 @@ async def test_a_failed_request_is_let_go_of_at_once(answer: bytes) -> None:
             assert tracemalloc.get_traced_memory()[0] < 8_000_000
         finally:
             tracemalloc.stop()
+            gc.enable()
+
+
+@pytest.mark.parametrize("kept", ["close", "keep-alive"])
+async def test_nothing_is_left_of_a_connection_that_ended(kept: str) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nConnection: %b\r\nContent-Length: 0\r\n\r\n" % kept.encode()
+
+    def alive() -> list[Connection]:
+        return [one for one in gc.get_objects() if isinstance(one, Connection)]
+
+    async with serving(Counting(answer)) as url, client() as egress:
+        gc.collect()
+        gc.disable()
+        try:
+            before = len(alive())
+            assert (await egress.post(url, [], b"x", 5.0)).answer.success
+            async with asyncio.timeout(DEADLINE_S):
+                while len(alive()) > before or egress._connections._by_key:  # type: ignore[union-attr]
+                    await asyncio.sleep(0.01)
+        finally:
             gc.enable()
 
 

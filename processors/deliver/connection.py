@@ -145,6 +145,8 @@ class Connection(asyncio.Protocol):
             else:
                 self._fail(NoAnswerError("connection_lost" if error else "malformed_response"))
         self.closed = True
+        self._transport = None
+        del self._parser  # it holds us: each ended connection would wait for the cycle collector, which looks seldom
 
     # the parser's side
 
