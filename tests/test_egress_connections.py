@@ -109,8 +109,9 @@ async def test_every_kind_of_complete_answer_leaves_its_connection_usable(first:
     assert server.connections == 1
 
 
-async def test_a_body_without_a_length_ends_with_its_connection() -> None:
-    exchange = await post(Counting(b"HTTP/1.1 400 No\r\n\r\nnot like this"))
+@pytest.mark.parametrize("coding", [b"", b"Transfer-Encoding: identity\r\n"])
+async def test_a_body_without_a_length_ends_with_its_connection(coding: bytes) -> None:
+    exchange = await post(Counting(b"HTTP/1.1 400 No\r\n%b\r\nnot like this" % coding))
     assert exchange.answer.status_code == 400
     assert exchange.body == "not like this"
 
@@ -119,7 +120,9 @@ async def test_a_body_without_a_length_ends_with_its_connection() -> None:
     "raw",
     [
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
         b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe",
         b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 20_000 + b"\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;" + b"x" * 100_000,
         b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",

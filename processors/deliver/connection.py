@@ -138,7 +138,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """It has ended; that may be the end of an answer too."""
         if self._reply is not None:
-            if self._status and not self._framed and error is None:
+            if self._status >= _FINAL and not self._framed and error is None:
                 self._finish(keep=False)  # RFC 9112, section 6.3: a body without a length ends with the connection
             elif not self._answered:
                 self._fail(StaleConnectionError("disconnected"))
@@ -160,8 +160,10 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header."""
         name = name.lower()
-        if name in {b"content-length", b"transfer-encoding"}:
+        if name == b"content-length":
             self._framed = True
+        elif name == b"transfer-encoding":
+            self._framed = value.lower().endswith(b"chunked")  # any other coding ends with the connection
         elif name == b"retry-after":
             self._retry_after = value.decode("latin-1")
         elif name == b"keep-alive":
