@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.structs import RecordMetadata
 
 from processors.dispatch.dedup import SLACK_MS, Deduplicator
-from processors.dispatch.firsts import MAX_UNWRITTEN, Mark
+from processors.dispatch.firsts import MAX_UNWRITTEN
 from rules.dedup import WINDOW_MS, First, Sighting
 from runtime.kafka import Appender, Outgoing
 from runtime.settings import Settings
@@ -63,14 +65,14 @@ class Workers:
         self.opened.append(made)
         return made
 
-    async def append(self, values: Sequence[bytes]) -> Mark:
+    async def append(self, values: Sequence[bytes]) -> list[RecordMetadata]:
         appender = Appender(self._settings.bootstrap, self._names)
         await appender.start()
         stored = await appender.append_all([Outgoing(DISPATCHES, value, b"e", partition=0) for value in values])
         await appender.stop()
-        return Mark(stored[-1].offset + 1, stored[-1].timestamp)
+        return stored
 
-    async def dispatched(self, start: int, count: int) -> Mark:
+    async def dispatched(self, start: int, count: int) -> list[RecordMetadata]:
         return await self.append([dispatch(sighting(number)) for number in range(start, start + count)])
 
 
@@ -118,8 +120,8 @@ async def test_a_worker_without_files_knows_every_first_one_of_the_stream(worker
 
 async def test_after_a_crash_a_worker_reads_on_from_its_file(workers: Workers) -> None:
     worker = await load(workers.worker("a"))
-    mark = await workers.dispatched(0, MANY)
-    worker.remember(0, [sighting(number) for number in range(MANY)], mark, now_ms())
+    stored = await workers.dispatched(0, MANY)
+    worker.remember(0, [sighting(number) for number in range(MANY)], stored, now_ms())
     last = await workers.dispatched(MANY, 3)
     worker.remember(0, [sighting(number) for number in range(MANY, MANY + 3)], last, now_ms())
     worker.close()  # as a crash leaves it: the last ones were not written
@@ -136,6 +138,27 @@ async def test_a_partition_that_comes_back_brings_what_others_dispatched_meanwhi
     await load(first, assignment=2)
     assert missing(second, range(MANY)) == []
     assert missing(first, range(MANY + 10)) == []
+
+
+async def test_a_worker_that_goes_on_after_its_partition_went_and_gets_it_back_knows_what_the_owner_dispatched(
+    workers: Workers,
+) -> None:
+    late = await load(workers.worker("a"))
+    owner = await load(workers.worker("b"))
+    owner.remember(0, [sighting(1)], await workers.dispatched(1, 1), now_ms())
+    late.remember(0, [sighting(2)], await workers.dispatched(2, 1), now_ms())
+    owner.remember(0, [sighting(2), sighting(3)], await workers.dispatched(2, 2), now_ms())
+    assert missing(owner, [1, 2, 3]) == []
+    await load(late, assignment=2)
+    assert missing(late, [1, 2, 3]) == []
+
+
+async def test_what_another_wrote_between_is_read_before_the_next_batch(workers: Workers) -> None:
+    owner = await load(workers.worker("b"))
+    await workers.dispatched(1, 1)
+    owner.remember(0, [sighting(2)], await workers.dispatched(2, 1), now_ms())
+    await load(owner)  # in the same assignment
+    assert missing(owner, [1, 2]) == []
 
 
 async def test_what_is_no_first_one_is_not_taken_for_one(workers: Workers) -> None:
@@ -162,8 +185,9 @@ async def test_events_from_before_what_a_file_holds_make_it_read_further_back(wo
 
 async def test_a_file_of_a_stream_that_was_made_anew_counts_for_nothing(workers: Workers) -> None:
     worker = await load(workers.worker("a"))
-    elsewhere = Mark(position=1, at_ms=now_ms() - SLACK_MS)
-    worker.remember(0, [sighting(1)], elsewhere, now_ms())
+    there = TopicPartition(workers.stream, 0)
+    elsewhere = RecordMetadata(*there, there, 0, now_ms() - SLACK_MS, 1, 0)
+    worker.remember(0, [sighting(1)], [elsewhere], now_ms())
     await workers.dispatched(2, 5)
     await load(worker, assignment=2)
     assert missing(worker, [1, 2]) == [1]

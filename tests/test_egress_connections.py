@@ -13,10 +13,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from processors.deliver.connection import Connection
 from processors.deliver.egress import Egress
 from rules.addresses import AddressPolicy
 from tests.test_egress import Handler, client, post, read_request, serving
 
+DEADLINE_S = 10.0
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -71,6 +73,27 @@ async def test_a_connection_that_cannot_be_trusted_with_a_second_request_is_not_
     assert server.connections == 2
 
 
+async def test_a_body_that_was_answered_before_it_was_sent_meets_no_other_request() -> None:
+    # Else a server that does not read on would take the rest for requests, and the sender of the event wrote it.
+    connections = 0
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        while await reader.read(65_536):
+            pass
+        writer.close()
+
+    async with serving(handler) as url, client() as egress:
+        for _ in range(2):
+            exchange = await egress.post(url, [], b"x" * 20_000_000, 5.0)  # more than any socket takes
+            assert exchange.answer.status_code == 413
+    assert connections == 2
+
+
 @pytest.mark.parametrize(
     "first",
     [
@@ -86,8 +109,9 @@ async def test_every_kind_of_complete_answer_leaves_its_connection_usable(first:
     assert server.connections == 1
 
 
-async def test_a_body_without_a_length_ends_with_its_connection() -> None:
-    exchange = await post(Counting(b"HTTP/1.1 400 No\r\n\r\nnot like this"))
+@pytest.mark.parametrize("coding", [b"", b"Transfer-Encoding: identity\r\n"])
+async def test_a_body_without_a_length_ends_with_its_connection(coding: bytes) -> None:
+    exchange = await post(Counting(b"HTTP/1.1 400 No\r\n%b\r\nnot like this" % coding))
     assert exchange.answer.status_code == 400
     assert exchange.body == "not like this"
 
@@ -96,7 +120,9 @@ async def test_a_body_without_a_length_ends_with_its_connection() -> None:
     "raw",
     [
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
         b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe",
         b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 20_000 + b"\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;" + b"x" * 100_000,
         b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
@@ -164,6 +190,26 @@ async def test_a_failed_request_is_let_go_of_at_once(answer: bytes) -> None:
             assert tracemalloc.get_traced_memory()[0] < 8_000_000
         finally:
             tracemalloc.stop()
+            gc.enable()
+
+
+@pytest.mark.parametrize("kept", ["close", "keep-alive"])
+async def test_nothing_is_left_of_a_connection_that_ended(kept: str) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nConnection: %b\r\nContent-Length: 0\r\n\r\n" % kept.encode()
+
+    def alive() -> list[Connection]:
+        return [one for one in gc.get_objects() if isinstance(one, Connection)]
+
+    async with serving(Counting(answer)) as url, client() as egress:
+        gc.collect()
+        gc.disable()
+        try:
+            before = len(alive())
+            assert (await egress.post(url, [], b"x", 5.0)).answer.success
+            async with asyncio.timeout(DEADLINE_S):
+                while len(alive()) > before or egress._connections._by_key:  # type: ignore[union-attr]
+                    await asyncio.sleep(0.01)
+        finally:
             gc.enable()
 
 

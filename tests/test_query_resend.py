@@ -10,12 +10,14 @@ import pytest
 
 from projections.query.resend import DAY_MS, PAYLOAD_KEPT_MS, replay_ids, stored_event, target_of
 from projections.query.shown import epoch_ms_of
+from rules.retry import end_ms_of
 from runtime.clickhouse import Client
 from runtime.problem import ProblemError
 from schemas.delivery import Delivery
 from schemas.event import Event
 from schemas.ids import delivery_id, derived_id, new_id, ulid_time_ms
 from schemas.outcome import Outcome, OutcomeAction, OutcomeResult, encode_outcome
+from schemas.retry import RetrySpec
 from schemas.streams import OUTCOMES
 from tests.clickhouse_fixture import engine, writer
 from tests.kafka_fixture import RunningKafka
@@ -240,7 +242,8 @@ def test_a_payload_that_is_not_kept_any_more_is_gone(writer: Client) -> None:
 def test_a_key_makes_a_ulid_of_the_day_that_the_day_after_still_knows() -> None:
     now_ms = 1_795_542_652_488
     today, yesterday = replay_ids("a", "key", now_ms)
-    assert (ulid_time_ms(today) or 0) == now_ms // DAY_MS * DAY_MS
+    assert (ulid_time_ms(today) or 0) == (now_ms // DAY_MS + 1) * DAY_MS - 1
+    assert end_ms_of(now_ms - 3 * DAY_MS, today, RetrySpec(max_age_s=1)) > now_ms
     assert replay_ids("a", "key", now_ms + DAY_MS)[1] == today
     assert replay_ids("a", "key", now_ms - DAY_MS)[0] == yesterday
     others = [replay_ids(*asked, now_ms)[0] for asked in (("b", "key"), ("a", "other"), ("akey", ""), ("", "akey"))]

@@ -138,13 +138,15 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """It has ended; that may be the end of an answer too."""
         if self._reply is not None:
-            if self._status and not self._framed and error is None:
+            if self._status >= _FINAL and not self._framed and error is None:
                 self._finish(keep=False)  # RFC 9112, section 6.3: a body without a length ends with the connection
             elif not self._answered:
                 self._fail(StaleConnectionError("disconnected"))
             else:
                 self._fail(NoAnswerError("connection_lost" if error else "malformed_response"))
         self.closed = True
+        self._transport = None
+        del self._parser  # it holds us: each ended connection would wait for the cycle collector, which looks seldom
 
     # the parser's side
 
@@ -158,8 +160,10 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header."""
         name = name.lower()
-        if name in {b"content-length", b"transfer-encoding"}:
+        if name == b"content-length":
             self._framed = True
+        elif name == b"transfer-encoding":
+            self._framed = value.lower().endswith(b"chunked")  # any other coding ends with the connection
         elif name == b"retry-after":
             self._retry_after = value.decode("latin-1")
         elif name == b"keep-alive":
@@ -194,11 +198,16 @@ class Connection(asyncio.Protocol):
             return
         if not reply.done():
             reply.set_result(Reply(self._status, bytes(self._body), self._retry_after))
-        if keep and not self.closed and self._keep_s > 0:
+        if keep and not self.closed and self._keep_s > 0 and self._all_sent():
             self.idle_until_s = self._loop.time() + self._keep_s
             self._released(self)
         else:
             self.close()
+
+    def _all_sent(self) -> bool:
+        # An answer may come before the whole body went out. A server that does not read on would take the rest, which
+        # its sender chose, for the next request.
+        return self._transport is not None and not self._transport.get_write_buffer_size()
 
     def _fail(self, error: NoAnswerError) -> None:
         reply = self._reply

@@ -1,7 +1,6 @@
 """Connections to endpoints: kept for the next request, made to addresses that were checked after DNS."""
 
 import asyncio
-import contextlib
 import ssl
 from collections import OrderedDict, deque
 
@@ -43,10 +42,9 @@ class Connections:
 
     def kept(self, target: Target) -> Connection | None:
         """A kept connection, the latest used first, or `None`."""
-        idle = self._by_key.get(target.key)
-        while idle:
-            connection = idle.pop()
-            del self._idle[connection]
+        while idle := self._by_key.get(target.key):
+            connection = idle[-1]
+            self._forget(connection)
             if not connection.closed and self._loop.time() < connection.idle_until_s:
                 return connection
             connection.close()
@@ -102,13 +100,18 @@ class Connections:
             self._sweep = self._loop.call_later(_SWEEP_S, self._close_idle)
 
     def _drop(self, connection: Connection) -> None:
-        key = self._idle.pop(connection)
+        self._forget(connection)
         connection.close()
+
+    def _forget(self, connection: Connection) -> None:
+        key = self._idle.pop(connection)
         idle = self._by_key[key]
-        with contextlib.suppress(ValueError):
+        if idle[-1] is connection:
+            idle.pop()
+        else:
             idle.remove(connection)
         if not idle:
-            del self._by_key[key]
+            del self._by_key[key]  # an endpoint that never keeps one again would stay for ever
 
     def _close_idle(self) -> None:
         now_s = self._loop.time()

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from operator import attrgetter
 from typing import TypeVar
 
 import msgspec
@@ -10,7 +9,6 @@ import structlog
 from aiokafka import ConsumerRecord
 
 from processors.dispatch.dedup import Deduplicator
-from processors.dispatch.firsts import Mark
 from processors.dispatch.index import SubscriptionIndex
 from processors.dispatch.join import join
 from processors.dispatch.reading import Reading
@@ -83,9 +81,8 @@ class Dispatcher:
         for some in _chunks(deliveries(), MAX_UNACKED):  # one event's deliveries in memory at a time, and one chunk
             await self._appender.append_all(some)
         stored = await self._appender.append_all([_told(dispatch) for dispatch in dispatches])
-        last = max(stored, key=attrgetter("offset"))
         firsts = (sighting for sighting in sightings if sighting.offset not in duplicates)
-        self._dedup.remember(partition, firsts, Mark(last.offset + 1, last.timestamp), records[0].timestamp)
+        self._dedup.remember(partition, firsts, stored, records[0].timestamp)
         for dispatch in dispatches:
             self._tell(dispatch)
 

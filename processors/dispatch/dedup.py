@@ -16,6 +16,7 @@ from pathlib import Path
 import structlog
 from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
+from aiokafka.structs import RecordMetadata
 
 from processors.dispatch.firsts import Firsts, Mark, is_broken
 from processors.dispatch.history import DispatchHistory
@@ -75,16 +76,25 @@ class Deduplicator:
         with self._rebuilt_when_broken(partition) as firsts:
             return find_duplicates(sightings, firsts.known([sighting.hash for sighting in sightings]))
 
-    def remember(self, partition: int, firsts: Iterable[Sighting], mark: Mark, oldest_ms: int) -> None:
+    def remember(
+        self, partition: int, firsts: Iterable[Sighting], stored: Sequence[RecordMetadata], oldest_ms: int
+    ) -> None:
         """Keeps first ones, after their dispatch records are stored.
 
         Args:
             partition: the partition number.
-            firsts: the events that are no repetitions.
-            mark: the end of their dispatch records.
+            firsts: the events of a batch that are no repetitions.
+            stored: where the dispatch records of the batch stand.
             oldest_ms: when the first event of the batch was appended.
         """
         with self._rebuilt_when_broken(partition) as kept:
+            mark = kept.mark
+            if [record.offset for record in stored] == list(range(mark.position, mark.position + len(stored))):
+                mark = Mark(stored[-1].offset + 1, stored[-1].timestamp)
+            else:
+                # Another worker writes too, and it may be the owner, and we the one that lost the partition unawares.
+                # What stands between must be known when it comes back: it is read before the next batch.
+                self._loaded.pop(partition, None)
             kept.add(firsts, mark, oldest_ms - WINDOW_MS - SLACK_MS)
 
     def close(self) -> None:

@@ -62,7 +62,8 @@ class Resender:
         """Appends a new delivery, and gives it once the broker has it.
 
         With an idempotency key a repetition within the same or the next day (UTC) gives the delivery that the first
-        call made. The replay's id is then a hash, and its time the beginning of the day of the first call.
+        call made. The replay's id is then a hash, and its time the end of the day of the first call: the age of the
+        delivery counts from there, and at the day's beginning a short one would have been over before it was made.
 
         Raises:
             ProblemError: 404, there is no such delivery; 409, its subscription does not want it any more; 410, the
@@ -108,7 +109,7 @@ def replay_ids(original_id: str, key: str | None, now_ms: int) -> list[str]:
     if key is None:
         return [new_id()]
     today_ms = now_ms // DAY_MS * DAY_MS
-    return [derived_id(day_ms, "resend", original_id, key) for day_ms in (today_ms, today_ms - DAY_MS)]
+    return [derived_id(end_ms - 1, "resend", original_id, key) for end_ms in (today_ms + DAY_MS, today_ms)]
 
 
 def target_of(row: Document) -> int:
