@@ -11,6 +11,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 
+import runtime.broken_connections  # noqa: F401 - mends aiokafka for whoever uses it here
 from runtime.pace import pace_sends
 from schemas.streams import MAX_INTAKE_BYTES, Stream, StreamNames
 

@@ -7,6 +7,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from runtime.broken_connections import lives
 from schemas.headers import MalformedRecordError
 from schemas.outcome import Outcome, decode_outcome
 from schemas.streams import OUTCOMES, StreamNames
@@ -39,8 +40,9 @@ class OutcomeReader:
 
     @property
     def current(self) -> bool:
-        """Whether it reads."""
-        return self._reader is not None and not self._reader.done()
+        """Whether it reads, and the client under it lives."""
+        reads = self._reader is not None and not self._reader.done()
+        return reads and self._consumer is not None and lives(self._consumer)
 
     async def start(self) -> None:
         """Connects; every outcome that is written after the return is seen.

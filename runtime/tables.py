@@ -12,6 +12,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from runtime.broken_connections import lives
 from runtime.kafka import EndOffsets
 from runtime.keyring import Keyring, UnknownKeyError
 from schemas.config import SourceSpec, Spec, SubscriptionSpec, TopicSpec
@@ -140,8 +141,9 @@ class ConfigTables:
 
     @property
     def reading(self) -> bool:
-        """Whether the reader lives."""
-        return self._reader is not None and not self._reader.done()
+        """Whether the reader lives, and the client under it."""
+        reads = self._reader is not None and not self._reader.done()
+        return reads and self._consumer is not None and lives(self._consumer)
 
     @property
     def locked(self) -> list[str]:

@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError
 from processors.delay.held import Entry, HeldPartition, Unread
 from processors.tasks import OnCrash, Tasks
 from rules.ladder import SLACK_MS, Ladder
+from runtime.broken_connections import lives
 from runtime.kafka import Appender, Outgoing
 from runtime.pace import pace_fetches
 from schemas.headers import MalformedRecordError, first_values, integer
@@ -121,8 +122,9 @@ class DelayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
 
     @property
     def running(self) -> bool:
-        """Whether every loop lives."""
-        return bool(self._loops) and not any(task.done() for task in self._loops)
+        """Whether every loop lives, and the client under them."""
+        loops = bool(self._loops) and not any(task.done() for task in self._loops)
+        return loops and self._consumer is not None and lives(self._consumer)
 
     @property
     def held(self) -> int:

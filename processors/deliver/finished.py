@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from processors.deliver.job import Key, ParkKey
+from runtime.broken_connections import lives
 from schemas.attempt import AttemptKind, decode_attempt
 from schemas.headers import MalformedRecordError
 
@@ -125,8 +126,9 @@ class FinishedAttempts:
 
     @property
     def running(self) -> bool:
-        """Whether the reader lives."""
-        return self._reader is not None and not self._reader.done()
+        """Whether the reader lives, and the client under it."""
+        reads = self._reader is not None and not self._reader.done()
+        return reads and self._consumer is not None and lives(self._consumer)
 
     def has(self, partition: int, key: Key | ParkKey) -> bool:
         """Whether an attempt is finished, or was put aside at that count."""
