@@ -61,7 +61,7 @@ class Acceptor:
             await self._choose_topic(reception)
         destination = await self._directory.find(reception.topic_id)
         source = destination.source.spec
-        reception.at_source(source, _verifier(source).credential_headers(source.auth_config))
+        _note_source(reception, source)
         _require_readable(reception)
         body = await reception.body.read(min(self._max_body_bytes, source.max_body_bytes or self._max_body_bytes))
         destination = await self._verified(reception, destination, body)
@@ -72,7 +72,7 @@ class Acceptor:
 
     async def _choose_topic(self, reception: Reception) -> None:
         source = await self._directory.find_source(reception.wanted_source)
-        reception.at_source(source, _verifier(source).credential_headers(source.auth_config))
+        _note_source(reception, source)
         reception.topic_id = await self._directory.default_topic(source.id)
 
     async def _verified(self, reception: Reception, destination: Destination, body: bytes) -> Destination:
@@ -81,6 +81,7 @@ class Acceptor:
         except VerificationError:
             # The secret may have been changed a moment ago: refuse only by the newest.
             destination = await self._directory.find_again(reception.topic_id)
+            _note_source(reception, destination.source.spec)  # also the header with the secret may be another
             try:
                 _verify(destination.source.spec, reception, body)
             except VerificationError as error:
@@ -109,6 +110,10 @@ def _verifier(source: SourceSpec) -> Verifier:
     if verifier is None:  # a newer release knows it; this one must not let anybody in
         raise ProblemError(403, "auth_type_unknown", "the source names a verification that does not exist here")
     return verifier
+
+
+def _note_source(reception: Reception, source: SourceSpec) -> None:
+    reception.at_source(source, _verifier(source).credential_headers(source.auth_config))
 
 
 def _verify(source: SourceSpec, reception: Reception, body: bytes) -> None:

@@ -27,7 +27,8 @@ class Reception:
         source_ip: the peer's address; headers can be forged.
         started_s: `time.perf_counter` when its headers were there.
         source_id: whose rules apply; empty until the topic is found.
-        credentials: lower-cased names of the headers that its provider says hold credentials.
+        credentials: lower-cased names of the headers that its provider says hold credentials; `None` while nobody
+            knows whose rules apply.
     """
 
     topic_id: str
@@ -39,7 +40,7 @@ class Reception:
     query: bytes = b""
     started_s: float = field(default_factory=time.perf_counter)
     source_id: str = ""
-    credentials: AbstractSet[str] = frozenset()
+    credentials: AbstractSet[str] | None = None
 
     @classmethod
     def of(cls, scope: Scope, receive: Receive, budget: BodyBudget) -> "Reception":
@@ -58,9 +59,9 @@ class Reception:
         )
 
     def at_source(self, source: SourceSpec, credentials: AbstractSet[str]) -> None:
-        """Notes whose rules apply."""
+        """Notes whose rules apply; what held a credential by the rules noted before is still taken for one."""
         self.source_id = source.id
-        self.credentials = credentials
+        self.credentials = credentials | (self.credentials or frozenset())
 
     @property
     def content_type(self) -> str:

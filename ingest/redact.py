@@ -17,22 +17,51 @@ MAX_VALUE_CHARS = 1_024
 MAX_TOTAL_CHARS = 16_384
 """Even as JSON escapes, six bytes a character, it fits beside the largest body in a record of 2 MiB."""
 
-_CREDENTIAL = re.compile(rb"auth|cookie|token|secret|key|signature|passw|credential")
+_CREDENTIAL = re.compile(rb"auth|cookie|token|secret|key|signature|hmac|passw|credential")
 _NO_CREDENTIAL = frozenset({b"idempotency-key", b":authority"})
 
+_ORDINARY = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "cache-control",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "date",
+        "expect",
+        "forwarded",
+        "host",
+        "traceparent",
+        "transfer-encoding",
+        "user-agent",
+        "via",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-real-ip",
+        "x-request-id",
+    }
+)
+"""Headers in which no sender puts a secret, and that tell who it is and how it came here."""
 
-def kept_headers(headers: RequestHeaders, credentials: AbstractSet[str]) -> tuple[tuple[str, str], ...]:
+
+def kept_headers(headers: RequestHeaders, credentials: AbstractSet[str] | None) -> tuple[tuple[str, str], ...]:
     """Name and value pairs in the order they came; what is over a bound is cut off from the end.
 
     Args:
         headers: of the request.
-        credentials: lower-cased names that the provider says hold credentials.
+        credentials: lower-cased names that the provider says hold credentials; `None` where no source is known, so
+            that any header but an ordinary one may hold the secret of a sender that missed its topic.
     """
     kept: list[tuple[str, str]] = []
     room_chars = MAX_TOTAL_CHARS
     for raw_name, raw_value in headers.pairs[:MAX_HEADERS]:
         name = as_text(raw_name)[:MAX_VALUE_CHARS]
-        hidden = name in credentials or _looks_like_a_credential(raw_name)
+        named = name not in _ORDINARY if credentials is None else name in credentials
+        hidden = named or _looks_like_a_credential(raw_name)
         value = REDACTED if hidden else as_text(raw_value)[:MAX_VALUE_CHARS]
         room_chars -= len(name) + len(value)
         if room_chars < 0:

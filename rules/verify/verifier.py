@@ -178,6 +178,8 @@ class Verifier(ABC):
     def _secret_errors(self, secrets: Sequence[str]) -> Iterable[FieldError]:
         if not secrets:
             yield "secret", f"is required by auth_type {self.auth_type}"
+        if not all(secret.strip() for secret in secrets):
+            yield "secret", "is blank, which anybody would guess"
         for wrong in dict.fromkeys(map(self._secret_error, secrets)):
             if wrong:
                 yield "secret", wrong
