@@ -4,13 +4,14 @@ from typing import Annotated
 
 import typer
 
-from cli import keys, listen, logs, retry, send, source_commands, subscription_commands, tail, topic_commands
-from cli.apply_command import apply
+from cli.configure import keys, source_commands, subscription_commands, topic_commands
+from cli.configure.apply_command import apply
+from cli.configure.schema import schema
 from cli.demo import command as demo
-from cli.doctor_command import doctor
-from cli.schema import schema
+from cli.doctor.command import doctor
 from cli.show import with_examples
 from cli.sql import sql
+from cli.traffic import listen, logs, retry, send, tail
 
 RUN, CONFIGURE, TRAFFIC, LOOK = "Run it", "Configure it", "Send and receive", "Look into it"
 

@@ -146,12 +146,12 @@ def test_the_first_failure_stops_and_says_what_is_done_and_what_is_not(hooklog: 
 
 
 def test_what_changed_after_the_comparison_is_left_alone(hooklog: CommandLine, config_gateway: Gateway) -> None:
-    from cli.config_api import ConfigApi
+    from cli.configure.config_api import ConfigApi
+    from cli.configure.kinds import TOPIC
+    from cli.configure.manifest import Manifest
+    from cli.configure.plan import change_of
+    from cli.configure.write import write as write_changes
     from cli.gateway import Gateway as Apis
-    from cli.kinds import TOPIC
-    from cli.manifest import Manifest
-    from cli.plan import change_of
-    from cli.write import write as write_changes
 
     api = ConfigApi(Apis(config_gateway.settings))
     hooklog.ok("topics", "apply", "raced", "--source", "shop")

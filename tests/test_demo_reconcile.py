@@ -10,7 +10,7 @@ from cli.demo.books import Books, Post
 from cli.demo.cast import DEAD, FLAKY, Cast, Sender, Subscription
 from cli.demo.facts import Facts, Traffic
 from cli.demo.reconcile import reconcile
-from cli.receiver import Reception, Verdict
+from cli.traffic.receiver import Reception, Verdict
 
 CAST = Cast(senders=(Sender("github", "pushes", "s"), Sender("stripe", "payments", "s")))
 EVENTS = (("pushes", "push"), ("payments", "charge.refunded"), ("pushes", "issues"))

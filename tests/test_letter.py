@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cli.letter import CannotPlaceError, Letter, Sender, compose
+from cli.traffic.letter import CannotPlaceError, Letter, Sender, compose
 from rules.identify import identify
 from rules.request_headers import RequestHeaders
 from rules.verify import SignedRequest, VerificationError, verifier_of, verify

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cli.life import MAX_NAMED_SKIPS, has_ended, tree_of
+from cli.traffic.life import MAX_NAMED_SKIPS, has_ended, tree_of
 
 Story = dict[str, Any]
 

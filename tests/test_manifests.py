@@ -9,10 +9,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.manifest import Manifest, WrongFilesError, read_manifests
-from cli.manifest_files import MAX_FILE_BYTES, TextFile, UnusableFileError, read_files
-from cli.manifest_text import UnreadableError, read_json, read_yaml
-from cli.substitute import UnresolvedError, resolve
+from cli.configure.manifest import Manifest, WrongFilesError, read_manifests
+from cli.configure.manifest_files import MAX_FILE_BYTES, TextFile, UnusableFileError, read_files
+from cli.configure.manifest_text import UnreadableError, read_json, read_yaml
+from cli.configure.substitute import UnresolvedError, resolve
 from tests.strategies import JSON
 
 SOURCE = "kind: source\nid: shop\nauth_type: none\n"

@@ -5,10 +5,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.kinds import KINDS, SUBSCRIPTION
-from cli.manifest import Manifest
-from cli.plan import Action, Change, change_of, field_changes, flat, in_order, unasked
-from cli.plan_view import as_object, lines
+from cli.configure.kinds import KINDS, SUBSCRIPTION
+from cli.configure.manifest import Manifest
+from cli.configure.plan import Action, Change, change_of, field_changes, flat, in_order, unasked
+from cli.configure.plan_view import as_object, lines
 from ingest.config_document import check_document, with_kept_secrets
 from ingest.config_preview import preview
 from schemas.stored import MASK, STAMPS, Record

@@ -12,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
-from cli.receiver import MAX_BODY_BYTES, TOLERANCE_S, Behaviour, Receiver, Reception, Verdict, serving, verdict_of
+from cli.traffic.receiver import (
+    MAX_BODY_BYTES,
+    TOLERANCE_S,
+    Behaviour,
+    Receiver,
+    Reception,
+    Verdict,
+    serving,
+    verdict_of,
+)
 from tests.oracle.http import Connection
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cli.gateway import Gateway
-from cli.tail import Look
+from cli.traffic.tail import Look
 from runtime.settings import Settings
 from tests.oracle.receiver import Receiver
 from tests.oracle.sender import Sender

@@ -10,7 +10,7 @@ import pytest
 
 from tests.plugin_fixture import ACME, install
 
-PROVIDERS = "from cli.providers import providers; providers(as_json={as_json})"
+PROVIDERS = "from cli.configure.providers import providers; providers(as_json={as_json})"
 
 ROUND_TRIP = """
 from importlib.metadata import entry_points

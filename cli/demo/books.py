@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from cli.demo.cast import Cast, Subscription
-from cli.receiver import Reception, Verdict
+from cli.traffic.receiver import Reception, Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cli.receiver import Behaviour
+from cli.traffic.receiver import Behaviour
 
 SECRET_BYTES = 16
 RETRY_DELAYS_S = (1, 2, 3)

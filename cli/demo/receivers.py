@@ -5,7 +5,7 @@ import socket
 from collections.abc import AsyncIterator
 
 from cli.demo.books import Books
-from cli.receiver import Behaviour, Receiver, serving
+from cli.traffic.receiver import Behaviour, Receiver, serving
 
 BACKLOG = 512
 

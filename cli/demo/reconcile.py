@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cli.demo.books import Books
 from cli.demo.cast import Subscription
 from cli.demo.facts import ENDED, Facts, Traffic
-from cli.receiver import Verdict
+from cli.traffic.receiver import Verdict
 
 FORBIDDEN = 403
 

@@ -14,7 +14,7 @@ from typing import Any
 from cli.demo.api import Api
 from cli.demo.books import Books, Post
 from cli.demo.cast import Cast, Sender
-from cli.posting import post
+from cli.traffic.posting import post
 from rules.verify import signed_headers
 
 EVENTS = 60

@@ -15,7 +15,7 @@ from cli.demo.cast import Subscription
 from cli.demo.facts import States
 
 if TYPE_CHECKING:
-    from cli.receiver import Reception
+    from cli.traffic.receiver import Reception
 
 RECENT = 6
 """Deliveries shown as they come: what an eye can follow."""

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from cli.configure.keys import OTHERS_MAY_READ, admin_key_place
 from cli.doctor.finding import Finding, Site, State
-from cli.keys import OTHERS_MAY_READ, admin_key_place
 from runtime.keyring import Keyring, UnusableKeyringError
 from runtime.supervisor.http_probe import ask_ready
 from runtime.supervisor.ports import FreePortError, PortUse, require_free_ports

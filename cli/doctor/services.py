@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import httpx
 
+from cli.configure.keys import admin_key_place
 from cli.doctor.finding import Finding, Site, State, not_up
 from cli.gateway import Gateway
-from cli.keys import admin_key_place
 from projections.migrate import read_migrations
 from runtime.supervisor.http_probe import ask_ready
 from runtime.supervisor.services import service_table

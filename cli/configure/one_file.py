@@ -4,12 +4,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+from cli.configure.kinds import Kind
+from cli.configure.manifest import documents_of, without_shown
+from cli.configure.manifest_files import UnusableFileError, read_files
+from cli.configure.manifest_text import UnreadableError
+from cli.configure.substitute import resolve_secrets
 from cli.exits import refuse
-from cli.kinds import Kind
-from cli.manifest import documents_of, without_shown
-from cli.manifest_files import UnusableFileError, read_files
-from cli.manifest_text import UnreadableError
-from cli.substitute import resolve_secrets
 
 
 def read_one(kind: Kind, file: Path) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from cli.show import print_json
 from cli.verifiers import add_installed_verifiers
 
 if TYPE_CHECKING:
-    from cli.letter import Letter, Sender
-    from cli.posting import Answer, Pace, Tally
+    from cli.traffic.letter import Letter, Sender
+    from cli.traffic.posting import Answer, Pace, Tally
 
 EXAMPLES = (
     "hooklog send orders --type order.created --data '{\"id\": 42}'",
@@ -71,7 +71,7 @@ def send(
 
     With --wait, exit code 0 also says that every delivery of the event succeeded.
     """
-    from cli.posting import Pace
+    from cli.traffic.posting import Pace
 
     if (topic is None) == (source is None):
         refuse("name a topic, or a source with --source")
@@ -93,7 +93,7 @@ def send(
 
 
 def _letter(sender: "Sender", body: bytes, content_type: str, **wishes: Any) -> "Letter":
-    from cli.letter import CannotPlaceError, compose
+    from cli.traffic.letter import CannotPlaceError, compose
 
     try:
         return compose(sender, body, content_type, **wishes)
@@ -102,7 +102,7 @@ def _letter(sender: "Sender", body: bytes, content_type: str, **wishes: Any) -> 
 
 
 def _sender(gateway: Gateway, topic: str | None, source: str | None, secret: str | None, *, unsigned: bool) -> "Sender":
-    from cli.letter import Sender
+    from cli.traffic.letter import Sender
     from rules.verify.none import NoVerification
 
     add_installed_verifiers()
@@ -151,7 +151,7 @@ def _body(data: str) -> bytes:
 
 
 def _post(url: str, letter: "Letter", pace: "Pace", *, quiet: bool) -> "tuple[Tally, Answer]":
-    from cli.posting import post_all
+    from cli.traffic.posting import post_all
     from rules.verify import CannotSignError
 
     try:
@@ -222,7 +222,7 @@ def _tell(answer: "Answer", as_json: bool) -> None:
 
 
 def _follow(gateway: Gateway, event_id: str, timeout_s: float, as_json: bool) -> None:
-    from cli.life import await_end, print_life
+    from cli.traffic.life import await_end, print_life
 
     story, ended = await_end(gateway, event_id, timeout_s)
     if as_json:

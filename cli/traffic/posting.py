@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cli.letter import Letter
+from cli.traffic.letter import Letter
 
 if TYPE_CHECKING:
     import httpx

@@ -20,7 +20,7 @@ from cli.gateway import Gateway
 from cli.show import console, print_json, printable
 
 if TYPE_CHECKING:
-    from cli.receiver import Behaviour, Reception
+    from cli.traffic.receiver import Behaviour, Reception
 
 EXAMPLES = (
     "hooklog listen --subscribe pushes",
@@ -62,7 +62,7 @@ def listen(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
     """Receive deliveries here and print each, verified: until Ctrl-C, or --count of them."""
-    from cli.receiver import Behaviour
+    from cli.traffic.receiver import Behaviour
 
     behaviour = Behaviour(
         secret=secret,
@@ -113,7 +113,7 @@ def _announce(url: str, made: dict[str, Any] | None) -> None:
 async def _receive(
     listener: socket.socket, behaviour: "Behaviour", count: int | None, as_json: bool, begun: Callable[[], None]
 ) -> None:
-    from cli.receiver import Receiver, serving
+    from cli.traffic.receiver import Receiver, serving
 
     stopping = asyncio.Event()
     for number in STOP_SIGNALS:

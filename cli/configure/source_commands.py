@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from cli import options
-from cli.kinds import SOURCE
-from cli.record_group import add_common, group
+from cli.configure import options
+from cli.configure.kinds import SOURCE
+from cli.configure.record_group import add_common, group
 
 app = group(SOURCE, "Who sends, and how each is verified.")
 
@@ -14,7 +14,7 @@ app = group(SOURCE, "Who sends, and how each is verified.")
 @app.command(name="list")
 def list_(search: options.Search = None, limit: options.Limit = None, as_json: options.AsJson = False) -> None:
     """List the sources."""
-    from cli.records import show_list
+    from cli.configure.records import show_list
 
     show_list(SOURCE, {"q": search}, limit, as_json=as_json)
 
@@ -40,7 +40,7 @@ def apply(
     as_json: options.AsJson = False,
 ) -> None:
     """Create a source, or make one what is given here; secrets that are not given stay."""
-    from cli.records import apply_one, assignments
+    from cli.configure.records import apply_one, assignments
 
     fields = options.chosen(auth_type=auth_type, name=name) | options.secret_fields(secret, secret_file)
     apply_one(
@@ -57,7 +57,7 @@ def apply(
 @app.command()
 def providers(as_json: options.AsJson = False) -> None:
     """List every auth_type with what it needs."""
-    from cli.providers import providers as run
+    from cli.configure.providers import providers as run
 
     run(as_json)
 

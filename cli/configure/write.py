@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cli.config_api import ConfigApi, RefusedError
-from cli.plan import SECRET_FIELDS, Action, Change
+from cli.configure.config_api import ConfigApi, RefusedError
+from cli.configure.plan import SECRET_FIELDS, Action, Change
 from schemas.stored import MASK
 
 

@@ -154,7 +154,7 @@ def _list(gateway: Gateway, kind: str, filters: dict[str, Any], shown: tuple[int
 
 
 def _story(gateway: Gateway, event_id: str, as_json: bool) -> None:
-    from cli.life import print_life
+    from cli.traffic.life import print_life
 
     story = gateway.call("query", "GET", f"/api/v1/logs/events/{quote(event_id, safe='')}").json()
     if as_json:
@@ -168,6 +168,6 @@ def _delivery(gateway: Gateway, delivery_id: str, as_json: bool) -> None:
     if as_json:
         print_json(delivery)
         return
-    from cli.life import print_delivery
+    from cli.traffic.life import print_delivery
 
     print_delivery(delivery)

@@ -4,9 +4,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from cli.configure.kinds import Kind
 from cli.exits import fail
 from cli.gateway import Gateway, complaint
-from cli.kinds import Kind
 
 if TYPE_CHECKING:
     import httpx

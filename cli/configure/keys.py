@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli import options
+from cli.configure import options
 from cli.exits import FAILED, fail, refuse
 from cli.show import print_json
 
@@ -88,11 +88,11 @@ def encryption(
 @app.command()
 def reseal(as_json: options.AsJson = False) -> None:
     """Write every record that has a secret again, so that the first encryption key seals it."""
-    from cli.config_api import ConfigApi, RefusedError
+    from cli.configure.config_api import ConfigApi, RefusedError
+    from cli.configure.kinds import SOURCE, SUBSCRIPTION
+    from cli.configure.manifest import without_shown
     from cli.environment import read_settings
     from cli.gateway import Gateway
-    from cli.kinds import SOURCE, SUBSCRIPTION
-    from cli.manifest import without_shown
 
     api = ConfigApi(Gateway(read_settings()))
     counts = {"written": 0, "failed": 0}

@@ -40,8 +40,8 @@ def chosen(**fields: object) -> dict[str, object]:
 
 def secret_fields(secrets: list[str] | None, file: Path | None) -> dict[str, object]:
     """`secret`, or `secrets` when there are several."""
+    from cli.configure.manifest_files import UnusableFileError, read_text
     from cli.exits import refuse
-    from cli.manifest_files import UnusableFileError, read_text
 
     try:
         found = [*(secrets or []), *([read_text(file).rstrip("\r\n")] if file else [])]

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import TypeVar
 
 from cli.ask import confirm
-from cli.config_api import ConfigApi, WrongFieldsError
+from cli.configure.config_api import ConfigApi, WrongFieldsError
+from cli.configure.manifest import Manifest, WrongFilesError, read_manifests
+from cli.configure.manifest_files import UnusableFileError, read_files
+from cli.configure.plan import Action, Change, change_of, in_order, unasked
+from cli.configure.plan_view import as_object, counted, lines
+from cli.configure.write import Written, write
 from cli.environment import read_settings
 from cli.exits import FAILED, refuse
 from cli.gateway import Gateway
-from cli.manifest import Manifest, WrongFilesError, read_manifests
-from cli.manifest_files import UnusableFileError, read_files
-from cli.plan import Action, Change, change_of, in_order, unasked
-from cli.plan_view import as_object, counted, lines
 from cli.show import print_json
-from cli.write import Written, write
 
 T = TypeVar("T")
 

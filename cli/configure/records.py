@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from cli.ask import confirm
-from cli.config_api import ConfigApi, RefusedError, WrongFieldsError
+from cli.configure.config_api import ConfigApi, RefusedError, WrongFieldsError
+from cli.configure.kinds import KINDS, Kind
 from cli.environment import read_settings
 from cli.exits import FAILED, fail, refuse
 from cli.gateway import Gateway
-from cli.kinds import KINDS, Kind
 from cli.show import cell, print_json, print_table
 
 
@@ -60,7 +60,7 @@ def apply_one(
     document = {**_from_file(kind, file), **fields}
     if document.setdefault("id", record_id) != record_id:
         refuse(f"{file} is about {document['id']}, not about {record_id}")
-    from cli.manifest import field_errors
+    from cli.configure.manifest import field_errors
 
     if errors := field_errors(kind, document):
         refuse("\n".join([f"this is no {kind.one}:", *(f"  {field}: {message}" for field, message in errors)]))
@@ -143,7 +143,7 @@ def _api() -> ConfigApi:
 def _from_file(kind: Kind, file: Path | None) -> dict[str, Any]:
     if file is None:
         return {}
-    from cli.one_file import read_one
+    from cli.configure.one_file import read_one
 
     return read_one(kind, file)
 

@@ -4,7 +4,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from cli.plan import Action, Change, FieldChange
+from cli.configure.plan import Action, Change, FieldChange
 from cli.show import cell
 from schemas.stored import MASK
 

@@ -14,8 +14,8 @@ import typer
 from cli.environment import read_settings
 from cli.exits import refuse
 from cli.gateway import Gateway
-from cli.logs import ATTEMPT_STATES, one_of
 from cli.show import all_printable, console, print_json
+from cli.traffic.logs import ATTEMPT_STATES, one_of
 
 EXAMPLES = ("hooklog tail", "hooklog tail --topic orders --status failed", "hooklog tail --json | jq .reason")
 
@@ -170,7 +170,7 @@ def line_of(row: Row) -> Any:
     """Return one row as a line of rich text."""
     from rich.text import Text
 
-    from cli.life import STYLES
+    from cli.traffic.life import STYLES
 
     line = Text(f"{row['at'][11:23]}  ", style="dim")
     if row["what"] == EVENT:

@@ -1,6 +1,6 @@
 """`hooklog doctor` as it is typed."""
 
-from cli import options
+from cli.configure import options
 
 
 def doctor(as_json: options.AsJson = False) -> None:

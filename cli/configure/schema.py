@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import options
+from cli.configure import options
 from cli.exits import refuse
 from cli.show import json_text, print_json, print_table
 
@@ -72,8 +72,8 @@ def _streamed(name: str) -> Any:
 
 
 def _streams() -> list[dict[str, Any]]:
+    from cli.configure.stream_notes import note
     from cli.environment import read_settings
-    from cli.stream_notes import note
     from runtime.streams import partitions_of
     from schemas.streams import ALL_STREAMS, StreamNames
 

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from cli import options
-from cli.kinds import TOPIC
-from cli.record_group import add_common, group
+from cli.configure import options
+from cli.configure.kinds import TOPIC
+from cli.configure.record_group import add_common, group
 
 app = group(TOPIC, "Named streams of events, each of one source.")
 
@@ -20,7 +20,7 @@ def list_(
     as_json: options.AsJson = False,
 ) -> None:
     """List the topics."""
-    from cli.records import show_list
+    from cli.configure.records import show_list
 
     show_list(TOPIC, {"source_id": source, "q": search}, limit, as_json=as_json)
 
@@ -42,7 +42,7 @@ def apply(
     as_json: options.AsJson = False,
 ) -> None:
     """Create a topic, or make one what is given here."""
-    from cli.records import apply_one, assignments
+    from cli.configure.records import apply_one, assignments
 
     apply_one(
         TOPIC,

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cli.kinds import KINDS, Kind
-from cli.manifest_files import TextFile
-from cli.manifest_text import UnreadableError, read_json, read_yaml
-from cli.substitute import FieldError, resolve_secrets
+from cli.configure.kinds import KINDS, Kind
+from cli.configure.manifest_files import TextFile
+from cli.configure.manifest_text import UnreadableError, read_json, read_yaml
+from cli.configure.substitute import FieldError, resolve_secrets
 from schemas.config import SPECS
 from schemas.stored import SHOWN_ONLY
 

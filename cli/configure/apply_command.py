@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli import options
+from cli.configure import options
 
 
 def apply(
@@ -32,6 +32,6 @@ def apply(
     Everything is checked before anything is written. Sources are made first and deleted last; what others changed
     meanwhile is left alone. The first change that fails is the last one, and what is left is named.
     """
-    from cli.apply import apply as run
+    from cli.configure.apply import apply as run
 
     run(file, dry_run=dry_run, yes=yes, prune=prune, as_json=as_json)

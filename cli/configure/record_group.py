@@ -2,8 +2,8 @@
 
 import typer
 
-from cli import options
-from cli.kinds import Kind
+from cli.configure import options
+from cli.configure.kinds import Kind
 
 
 def group(kind: Kind, about: str) -> typer.Typer:
@@ -15,7 +15,7 @@ def add_common(app: typer.Typer, kind: Kind) -> None:
     """Give a kind's group the commands that differ in nothing but the kind."""
 
     def get(record_id: options.Id, as_json: options.AsJson = False) -> None:
-        from cli.records import show_one
+        from cli.configure.records import show_one
 
         show_one(kind, record_id, as_json=as_json)
 
@@ -25,8 +25,8 @@ def add_common(app: typer.Typer, kind: Kind) -> None:
         if_version: options.IfVersion = None,
         as_json: options.AsJson = False,
     ) -> None:
-        from cli.records import assignments
-        from cli.records import update as run
+        from cli.configure.records import assignments
+        from cli.configure.records import update as run
 
         run(kind, record_id, assignments(changes), if_version, as_json=as_json)
 
@@ -37,7 +37,7 @@ def add_common(app: typer.Typer, kind: Kind) -> None:
         if_version: options.IfVersion = None,
         as_json: options.AsJson = False,
     ) -> None:
-        from cli.records import delete as run
+        from cli.configure.records import delete as run
 
         run(kind, ids, yes=yes, cascade=cascade, if_version=if_version, as_json=as_json)
 

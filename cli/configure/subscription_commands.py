@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from cli import options
-from cli.kinds import SUBSCRIPTION
-from cli.record_group import add_common, group
+from cli.configure import options
+from cli.configure.kinds import SUBSCRIPTION
+from cli.configure.record_group import add_common, group
 
 app = group(SUBSCRIPTION, "Which events go where, and how.")
 
@@ -22,7 +22,7 @@ def list_(
     as_json: options.AsJson = False,
 ) -> None:
     """List the subscriptions."""
-    from cli.records import show_list
+    from cli.configure.records import show_list
 
     is_active = None if active is None else str(active).lower()
     filters = {"topic_id": topic, "is_active": is_active, "target_url": url, "q": search}
@@ -57,7 +57,7 @@ def apply(
     as_json: options.AsJson = False,
 ) -> None:
     """Create a subscription, or make one what is given here; a new one is given a secret to sign with."""
-    from cli.records import apply_one, assignments
+    from cli.configure.records import apply_one, assignments
 
     fields = options.chosen(
         topic_id=topic,
@@ -93,7 +93,7 @@ def resume(record_id: options.Id, if_version: options.IfVersion = None, as_json:
 
 
 def _set_active(record_id: str, if_version: int | None, *, active: bool, as_json: bool) -> None:
-    from cli.records import update
+    from cli.configure.records import update
 
     update(SUBSCRIPTION, record_id, {"is_active": active}, if_version, as_json=as_json)
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from cli.kinds import KINDS, Kind
-from cli.manifest import Manifest
+from cli.configure.kinds import KINDS, Kind
+from cli.configure.manifest import Manifest
 from schemas.stored import MASK, STAMPS, map_secrets
 
 SECRET_FIELDS = ("secret", "secrets")

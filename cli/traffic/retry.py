@@ -9,8 +9,8 @@ import typer
 from cli.environment import read_settings
 from cli.exits import FAILED, OK, fail, refuse
 from cli.gateway import Gateway, complaint
-from cli.logs import DELIVERY_COLUMNS, Since, Statuses, Subscription, Topic, Until, delivery_filters
 from cli.show import print_json, print_table
+from cli.traffic.logs import DELIVERY_COLUMNS, Since, Statuses, Subscription, Topic, Until, delivery_filters
 
 EXAMPLES = (
     "hooklog retry 5f0c1e6d2b7a4c3f9e8d7c6b5a493827",
