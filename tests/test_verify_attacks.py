@@ -222,5 +222,5 @@ def test_no_complaint_about_a_secret_holds_it() -> None:
 @pytest.mark.parametrize("auth_type", ["github", "hmac", "shopify", "slack", "stripe", "twilio"])
 def test_a_blank_secret_is_refused(auth_type: str) -> None:
     config = URL if auth_type == "twilio" else {}
-    for blank in ("", " ", "\n", "\u3000"):
+    for blank in ("", " ", "\n", "\u3000", "\0\0"):
         assert errors(auth_type, config, [KEY, blank]) == ["secret"]
