@@ -135,6 +135,6 @@ async def test_what_is_posted_may_have_any_text_in_its_headers_and_what_cannot_b
         async with serving(Receiver(lambda _: Behaviour(), books.append), listener), httpx.AsyncClient() as client:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
             assert (await post(client, url, b"{}", [("webhook-id", "größe")])).status == 200
-            for header in (("x", "\x1b"), ("x", "a\nb"), ("a b", "x")):
+            for header in (("x", "\x00"), ("x", "a\nb")):
                 assert (await post(client, url, b"{}", [header])).code == "no_answer"
     assert [one.webhook_id.encode("latin-1").decode() for one in books] == ["größe"]
