@@ -42,9 +42,9 @@ class Keyring:
             UnusableKeyringError: there is no key, or one is not 32 bytes of base64.
         """
         keys: dict[str, AESGCM] = {}
-        for item in filter(None, (part.strip() for part in text.replace("\n", ",").split(","))):
+        for number, item in enumerate(filter(None, (part.strip() for part in text.replace("\n", ",").split(","))), 1):
             key_id, _, encoded = item.partition(":")
-            keys[key_id] = AESGCM(_key(key_id, encoded))
+            keys[key_id] = AESGCM(_key(number, key_id, encoded))
         if not keys:
             raise UnusableKeyringError("there is no encryption key")
         return cls(keys)
@@ -80,11 +80,12 @@ def is_sealed(text: str) -> bool:
     return text.startswith(_MARK)
 
 
-def _key(key_id: str, encoded: str) -> bytes:
+def _key(number: int, key_id: str, encoded: str) -> bytes:
+    # Named by its number: what stands where the id should be may be the key itself.
     try:
         key = base64.b64decode(encoded, validate=True)
-    except binascii.Error as error:
-        raise UnusableKeyringError(f"encryption key {key_id!r} is not base64") from error
+    except ValueError as error:  # also: it is not ASCII
+        raise UnusableKeyringError(f"encryption key number {number} is not base64") from error
     if len(key) != _KEY_BYTES or not key_id:
-        raise UnusableKeyringError(f"encryption key {key_id!r} must be an id, a colon and 32 bytes of base64")
+        raise UnusableKeyringError(f"encryption key number {number} must be an id, a colon and 32 bytes of base64")
     return key
