@@ -20,7 +20,9 @@ _MAX_LINES_PER_S = 5
 
 REDACTED = "[redacted]"
 
-_CREDENTIAL = re.compile(r"secret|token|passw|authorization|signature|cookie|credential|api_?key|admin_?key|encryption")
+_CREDENTIAL = re.compile(
+    r"secret|token|passw|authorization|signature|cookie|credential|(?:api|admin)[-_]?key|encryption"
+)
 """Names of fields whose values are never logged, whoever wrote the line."""
 
 

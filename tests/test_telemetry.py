@@ -22,6 +22,7 @@ def test_whatever_has_the_name_of_a_credential_is_hidden() -> None:
         "admin_key",
         "encryption_keys",
         "X-Gitlab-Token",
+        "x-api-key",
         "webhook_signature",
     )
     fields = ", ".join(f"{name!r}: {CANARY!r}" for name in (*names, "password", "set-cookie"))
