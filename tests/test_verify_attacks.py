@@ -217,3 +217,10 @@ def test_no_complaint_about_a_secret_holds_it() -> None:
         with pytest.raises(AuthConfigError) as caught:
             check_config(auth_type, {}, ["whsec_hunter2\n", " hunter2\n"])
         assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("auth_type", ["github", "hmac", "shopify", "slack", "stripe", "twilio"])
+def test_a_blank_secret_is_refused(auth_type: str) -> None:
+    config = URL if auth_type == "twilio" else {}
+    for blank in ("", " ", "\n", "\u3000", "\0\0"):
+        assert errors(auth_type, config, [KEY, blank]) == ["secret"]

@@ -16,7 +16,7 @@ FORM = "application/x-www-form-urlencoded"
 NOW_S = 1_790_000_000.5
 
 # Without zeros, with which HMAC fills short keys up: RFC 2104, section 2.
-TEXTS = st.text(st.characters(codec="utf-8", min_codepoint=1), min_size=1, max_size=50)
+TEXTS = st.text(st.characters(codec="utf-8", min_codepoint=1), max_size=50).map(lambda text: f"k{text}")
 PRINTABLE = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=50)
 KEYS = st.lists(st.integers(1, 255), min_size=1, max_size=64).map(
     lambda key: f"whsec_{base64.b64encode(bytes(key)).decode()}"

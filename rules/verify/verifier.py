@@ -178,9 +178,16 @@ class Verifier(ABC):
     def _secret_errors(self, secrets: Sequence[str]) -> Iterable[FieldError]:
         if not secrets:
             yield "secret", f"is required by auth_type {self.auth_type}"
+        if any(map(_is_blank, secrets)):
+            yield "secret", "is blank, which anybody would guess"
         for wrong in dict.fromkeys(map(self._secret_error, secrets)):
             if wrong:
                 yield "secret", wrong
 
     def _secret_error(self, secret: str) -> str:  # noqa: ARG002 - for providers
         return ""
+
+
+def _is_blank(secret: str) -> bool:
+    # Zeros as well, with which HMAC fills an empty key up (RFC 2104, section 2).
+    return not any(char.isprintable() and char != " " for char in secret)
