@@ -94,7 +94,8 @@ def build_app(parts: Parts, access: Access, version: str, lifespan: Lifespan | N
         version: of Hooklog, for the document.
         lifespan: starts and stops the parts.
     """
-    app = IngestApp(title="Hooklog", version=version, lifespan=lifespan, redoc_url=None)
+    # No redirect to the path without its last slash: senders follow none, and behind a proxy it leads to plain http.
+    app = IngestApp(title="Hooklog", version=version, lifespan=lifespan, redoc_url=None, redirect_slashes=False)
     endpoint = IngestEndpoint(parts.acceptor, parts.rejections, parts.metrics, parts.budget)
     health = Health("ingest", parts.checks(), parts.registry)
     for path in (TOPIC_PATH, SOURCE_PATH):

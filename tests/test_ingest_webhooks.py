@@ -105,3 +105,10 @@ def test_the_limits_hold_and_refusals_are_recorded(admin: httpx.Client, gateway:
     wait_until(lambda: expected <= recorded())
     told = [decode_rejection(record.value).reason for record in gateway.records(REJECTIONS)]
     assert "there is no source unheard-of" in told
+
+
+def test_a_path_with_one_slash_too_many_is_not_found_and_leads_nowhere_else(gateway: Gateway) -> None:
+    for path in ("/api/webhooks/single/", "/api/webhooks/..%2f", "/api/v1/ingest/single/", "/api/v1/sources/"):
+        answer = httpx.post(f"{gateway.url}{path}", content=b"{}", timeout=30)
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        assert "location" not in answer.headers

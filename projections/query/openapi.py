@@ -87,7 +87,13 @@ class QueryApp(FastAPI):
     """FastAPI whose document knows of problems and of the admin key."""
 
     def __init__(self, version: str) -> None:
-        super().__init__(title="Hooklog query API", version=version, description=_DESCRIPTION, redoc_url=None)
+        super().__init__(
+            title="Hooklog query API",
+            version=version,
+            description=_DESCRIPTION,
+            redoc_url=None,
+            redirect_slashes=False,  # behind a proxy it would lead to plain http, the admin key with it
+        )
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI 3.1 document."""
