@@ -6,6 +6,7 @@ is never overwritten, because what was encrypted with a lost key is lost.
 
 import base64
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Callable
@@ -18,6 +19,9 @@ ENCRYPTION_KEY_BYTES = 32  # AES-256
 KEY_ID_BYTES = 4  # tells a person's few keys apart; not a secret
 
 
+_SENDABLE = re.compile(r"[\x21-\x7e]+")
+
+
 class SetSecretError(Exception):
     """A secret is missing or its file is unusable; the message names the variable or the file."""
 
@@ -26,9 +30,11 @@ def load_admin_key(settings: Settings) -> str:
     """Return the admin key: `HOOKLOG_ADMIN_KEY`, else (embedded) the data directory's `admin.key`, made once.
 
     Raises:
-        SetSecretError: there is none, and this is not an embedded Hooklog that may make one.
+        SetSecretError: no header can carry it; or there is none, and this is not an embedded Hooklog that may make one.
     """
     if settings.admin_key:
+        if not _SENDABLE.fullmatch(settings.admin_key):
+            raise SetSecretError("HOOKLOG_ADMIN_KEY must be printable ASCII without blanks: it is sent in a header")
         return settings.admin_key
     _require_embedded(settings, "HOOKLOG_ADMIN_KEY")
     return _read_or_make(admin_key_file(settings), lambda: secrets.token_urlsafe(ADMIN_KEY_BYTES))

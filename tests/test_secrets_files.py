@@ -62,3 +62,10 @@ def test_an_emptied_file_is_named_and_never_filled_again(tmp_path: Path) -> None
     (tmp_path / "keyring").touch()
     with pytest.raises(SetSecretError, match="keyring is empty"):
         load_encryption_keys(Settings(data_dir=tmp_path))
+
+
+@pytest.mark.parametrize("key", ["schlüssel", "two words", "line\n", "\x1b[2J"])
+def test_an_admin_key_that_no_header_can_carry_is_refused_and_not_shown(key: str) -> None:
+    with pytest.raises(SetSecretError) as refusal:
+        load_admin_key(Settings(admin_key=key))
+    assert key not in str(refusal.value)
