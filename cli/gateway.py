@@ -101,8 +101,10 @@ class Gateway:
 
     @cached_property
     def _key(self) -> dict[str, str]:
-        from runtime.secrets_files import SetSecretError, load_admin_key
+        from runtime.secrets_files import SetSecretError, admin_key_file, load_admin_key
 
+        if self._settings.embedded and not self._settings.admin_key and not admin_key_file(self._settings).exists():
+            return {}  # nothing has run on this data directory, and a question makes no key
         try:
             return {"Authorization": f"Bearer {load_admin_key(self._settings)}"}
         except SetSecretError as error:

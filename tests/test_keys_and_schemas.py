@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from rules.sign import signing_key
+from runtime.embedded.broker_files import free_port
 from runtime.keyring import Keyring
 from schemas.streams import ALL_STREAMS
 from tests.cli_fixture import CommandLine
@@ -24,6 +25,13 @@ def test_a_made_secret_signs_and_a_made_entry_encrypts(alone: CommandLine) -> No
     assert keyring.unseal(keyring.seal("hush", "x"), "x") == "hush"
     assert "hooklog keys reseal" in made.err
     assert alone("keys", "encryption", "--id", "a:b").code == 2
+
+
+def test_a_question_makes_no_admin_key_where_nothing_runs(alone: CommandLine) -> None:
+    for command in (("sources", "list"), ("deliveries",), ("sql", "SELECT 1"), ("status",)):
+        unused = str(free_port())
+        assert alone(*command, HOOKLOG_INGEST_PORT=unused, HOOKLOG_QUERY_PORT=unused).code == 1
+    assert not (alone.folder / "data").exists()
 
 
 def test_the_admin_key_is_shown_only_when_it_shall_be_and_never_made(alone: CommandLine) -> None:
