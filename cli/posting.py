@@ -114,8 +114,9 @@ async def post(client: "httpx.AsyncClient", url: str, body: bytes, headers: list
     import httpx
 
     begin_s = time.monotonic()
+    raw = [(name.encode(), value.encode()) for name, value in headers]  # what a person typed need not be ASCII
     try:
-        response = await client.post(url, content=body, headers=headers)
+        response = await client.post(url, content=body, headers=raw)
     except httpx.HTTPError as error:
         detail = str(error) or type(error).__name__
         return Answer(0, {"code": NO_ANSWER, "detail": detail}, _since_ms(begin_s))

@@ -26,6 +26,9 @@ MAX_BODY_BYTES = 2_097_152
 MAX_KNOWN_IDS = 100_000
 """Webhook ids whose attempts are counted; of older ones the count begins again."""
 
+MAX_DIGITS = 15
+"""Of a number in a header; Python refuses to read thousands."""
+
 STOP_S = 2
 """What is being answered may end; the gateway tries again what does not."""
 
@@ -147,7 +150,7 @@ def verdict_of(secret: str, headers: Mapping[str, str], body: bytes, now_s: floa
     if not secret:
         return Verdict.UNVERIFIED
     timestamp = headers.get("webhook-timestamp", "")
-    if not (timestamp.isascii() and timestamp.isdigit()) or abs(now_s - int(timestamp)) > TOLERANCE_S:
+    if not _is_number(timestamp) or abs(now_s - int(timestamp)) > TOLERANCE_S:
         return Verdict.BAD_SIGNATURE
     try:
         made = dict(standard_headers([secret], headers.get("webhook-id", ""), int(timestamp), body))
@@ -197,7 +200,11 @@ def _event_type(body: bytes) -> str:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() else 0
+    return int(text) if _is_number(text) else 0
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
 
 
 class _Server(uvicorn.Server):

@@ -135,8 +135,10 @@ def _secret(given: str | None, source_id: str) -> str:
 
 
 def _header(text: str) -> tuple[str, str]:
+    from rules.verify.setting import header_name
+
     name, colon, value = text.partition(":")
-    if not colon or not name.strip():
+    if not colon or header_name(name.strip()):
         refuse(f"{text!r} is no header, such as 'X-Team: billing'")
     return name.strip(), value.strip()
 

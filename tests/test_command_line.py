@@ -83,3 +83,9 @@ def test_an_unknown_command_ends_with_2(tmp_path: Path) -> None:
 def test_the_version_is_told_as_an_option_and_as_a_command(tmp_path: Path) -> None:
     told = hooklog(tmp_path, "--version")
     assert (told.returncode, told.stdout) == (0, hooklog(tmp_path, "version").stdout)
+
+
+def test_what_is_no_header_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    for header in ("é: x", "a b: x", ": x", "no colon"):
+        ended = hooklog(tmp_path, "send", "orders", "--header", header, **free_ports())
+        assert (ended.returncode, "is no header" in ended.stderr) == (2, True)

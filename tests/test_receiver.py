@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
+from cli.posting import post
 from cli.receiver import MAX_BODY_BYTES, TOLERANCE_S, Behaviour, Receiver, Reception, Verdict, serving, verdict_of
 from tests.oracle.http import Connection
 
@@ -48,6 +50,7 @@ def test_any_changed_byte_is_a_bad_signature(place: int) -> None:
     [
         {"webhook-id": "msg_2"},
         {"webhook-timestamp": str(NOW_S + 1)},
+        {"webhook-timestamp": "1" * 5_000},
         {"webhook-timestamp": "soon"},
         {"webhook-timestamp": ""},
         {"webhook-signature": ""},
@@ -115,3 +118,14 @@ async def test_a_body_above_the_limit_is_refused() -> None:
     async with running(Behaviour()) as (client, books):
         assert (await client.request("POST", "/", b"x" * (MAX_BODY_BYTES + 1))).status == 413
     assert books == []
+
+
+async def test_what_is_posted_may_have_any_text_in_its_headers_and_what_cannot_be_sent_is_told() -> None:
+    books: list[Reception] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        async with serving(Receiver(lambda _: Behaviour(), books.append), listener), httpx.AsyncClient() as client:
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+            assert (await post(client, url, b"{}", [("webhook-id", "größe")])).status == 200
+            for header in (("x", "\x00"), ("x", "a\nb")):
+                assert (await post(client, url, b"{}", [header])).code == "no_answer"
+    assert [one.webhook_id.encode("latin-1").decode() for one in books] == ["größe"]
