@@ -3,6 +3,8 @@
 import sys
 from typing import NoReturn
 
+from cli.show import printable
+
 OK = 0
 FAILED = 1
 USAGE = 2
@@ -19,5 +21,5 @@ def refuse(reason: object) -> NoReturn:
 
 
 def _end(reason: object, code: int) -> NoReturn:
-    sys.stderr.write(f"hooklog: {reason}\n")
+    sys.stderr.write(printable(f"hooklog: {reason}\n"))
     raise SystemExit(code)

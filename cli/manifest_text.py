@@ -29,6 +29,10 @@ def read_json(text: str) -> list[Any]:
         raise UnreadableError(f"line {error.lineno}: {error.msg}") from None
     except RecursionError:
         raise UnreadableError("is nested too deeply") from None
+    except UnreadableError:
+        raise
+    except ValueError as error:  # of a number with thousands of digits
+        raise UnreadableError(str(error)) from None
 
 
 def read_yaml(text: str) -> list[Any]:

@@ -1,6 +1,5 @@
 """`hooklog schema`: what records look like, in files, in streams and over HTTP."""
 
-import json
 import sys
 from typing import Annotated, Any
 
@@ -8,7 +7,7 @@ import typer
 
 from cli import options
 from cli.exits import refuse
-from cli.show import print_json, print_table
+from cli.show import json_text, print_json, print_table
 
 CONFIG = ("sources", "topics", "subscriptions")
 STREAMED = {
@@ -110,4 +109,4 @@ def _print_document(document: Any, *, as_json: bool) -> None:
     if as_json:
         print_json(document)
     else:
-        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json_text(document, indent=2) + "\n")

@@ -17,8 +17,14 @@ PIPE_WIDTH = 1_000
 
 def print_json(document: Any) -> None:
     """Print one JSON document in one line; of a list of rows, call it for each."""
-    sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+    sys.stdout.write(json_text(document) + "\n")
     sys.stdout.flush()
+
+
+def json_text(document: Any, indent: int | None = None) -> str:
+    """Write JSON that says the same to a program and commands no terminal: JSON itself escapes only C0."""
+    text = json.dumps(document, indent=indent, ensure_ascii=False)
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def with_examples(commands: Iterable[str]) -> str:

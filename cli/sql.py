@@ -10,7 +10,7 @@ import typer
 from cli.environment import read_settings
 from cli.exits import refuse
 from cli.gateway import Gateway
-from cli.show import cell
+from cli.show import cell, printable
 
 
 class Format(StrEnum):
@@ -33,7 +33,7 @@ def sql(
     if output is Format.TABLE:
         _show(answer.json())
     else:
-        sys.stdout.write(answer.text)
+        sys.stdout.write(printable(answer.text) if sys.stdout.isatty() else answer.text)
 
 
 def _query(query: str | None, file: Path | None) -> str:

@@ -181,3 +181,11 @@ def test_the_same_records_are_read_from_yaml_and_json_and_from_lists_and_documen
     kinds = [{"kind": "topic", **record} for record in records]
     forms = (yaml.safe_dump_all(kinds), json.dumps(kinds), yaml.safe_dump({"topics": records}))
     assert [[found.document for found in manifests(form)] for form in forms] == [records] * 3
+
+
+def test_a_number_of_thousands_of_digits_is_a_complaint() -> None:
+    for text in ('{"id": %s}' % ("1" * 5_000), f"id: {'1' * 5_000}"):
+        (complaint,) = complaints(text)
+        assert "integer" in complaint
+    with pytest.raises(UnreadableError, match="integer"):
+        read_json("1" * 5_000)
