@@ -29,6 +29,7 @@ class Reception:
         source_id: whose rules apply; empty until the topic is found.
         credentials: lower-cased names of the headers that its provider says hold credentials; `None` while nobody
             knows whose rules apply.
+        secrets: of the source; of all whose rules applied.
     """
 
     topic_id: str
@@ -41,6 +42,7 @@ class Reception:
     started_s: float = field(default_factory=time.perf_counter)
     source_id: str = ""
     credentials: AbstractSet[str] | None = None
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @classmethod
     def of(cls, scope: Scope, receive: Receive, budget: BodyBudget) -> "Reception":
@@ -62,6 +64,7 @@ class Reception:
         """Notes whose rules apply; what held a credential by the rules noted before is still taken for one."""
         self.source_id = source.id
         self.credentials = credentials | (self.credentials or frozenset())
+        self.secrets += tuple(source.all_secrets)
 
     @property
     def content_type(self) -> str:
@@ -70,7 +73,7 @@ class Reception:
 
     def kept_headers(self) -> tuple[tuple[str, str], ...]:
         """The headers that may be stored."""
-        return kept_headers(self.headers, self.credentials)
+        return kept_headers(self.headers, self.credentials, self.secrets)
 
     def elapsed_s(self) -> float:
         """Seconds since its headers were there."""

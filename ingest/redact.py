@@ -1,6 +1,7 @@
 """The request headers that are kept: without credentials, and bounded."""
 
 import re
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
 
@@ -19,6 +20,9 @@ MAX_TOTAL_CHARS = 16_384
 
 _CREDENTIAL = re.compile(rb"auth|cookie|token|secret|key|signature|hmac|passw|credential")
 _NO_CREDENTIAL = frozenset({b"idempotency-key", b":authority"})
+
+MIN_SECRET_CHARS = 8
+"""A shorter secret may stand in other values by chance; whoever chose it has little to lose."""
 
 _ORDINARY = frozenset(
     {
@@ -48,21 +52,26 @@ _ORDINARY = frozenset(
 """Headers in which no sender puts a secret, and that tell who it is and how it came here."""
 
 
-def kept_headers(headers: RequestHeaders, credentials: AbstractSet[str] | None) -> tuple[tuple[str, str], ...]:
+def kept_headers(
+    headers: RequestHeaders, credentials: AbstractSet[str] | None, secrets: Sequence[str] = ()
+) -> tuple[tuple[str, str], ...]:
     """Name and value pairs in the order they came; what is over a bound is cut off from the end.
 
     Args:
         headers: of the request.
         credentials: lower-cased names that the provider says hold credentials; `None` where no source is known, so
             that any header but an ordinary one may hold the secret of a sender that missed its topic.
+        secrets: of the source, hidden in whatever header a sender put one by mistake.
     """
     kept: list[tuple[str, str]] = []
     room_chars = MAX_TOTAL_CHARS
+    sought = [secret for secret in secrets if len(secret) >= MIN_SECRET_CHARS]
     for raw_name, raw_value in headers.pairs[:MAX_HEADERS]:
         name = as_text(raw_name)[:MAX_VALUE_CHARS]
         named = name not in _ORDINARY if credentials is None else name in credentials
-        hidden = named or _looks_like_a_credential(raw_name)
-        value = REDACTED if hidden else as_text(raw_value)[:MAX_VALUE_CHARS]
+        text = as_text(raw_value)
+        hidden = named or _looks_like_a_credential(raw_name) or any(secret in text for secret in sought)
+        value = REDACTED if hidden else text[:MAX_VALUE_CHARS]
         room_chars -= len(name) + len(value)
         if room_chars < 0:
             break

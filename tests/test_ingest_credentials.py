@@ -50,6 +50,27 @@ def test_where_the_source_is_known_only_its_credentials_are_hidden() -> None:
     )
 
 
+def test_a_secret_in_a_header_that_is_not_read_is_hidden_as_well() -> None:
+    secret = "8-chars!"
+    headers = RequestHeaders([(b"x-door", b"Bearer 8-chars!"), (b"x-team", b"8-chars"), (b"x-short", b"short")])
+    assert kept_headers(headers, frozenset(), [secret, "short"]) == (
+        ("x-door", "[redacted]"),
+        ("x-team", "8-chars"),
+        ("x-short", "short"),
+    )
+
+
+def test_a_refusal_does_not_hold_the_secret_that_came_in_the_wrong_header(
+    admin: httpx.Client, gateway: Gateway
+) -> None:
+    admin.post("/api/v1/sources", json=source(0) | {"id": "astray"}).raise_for_status()
+    admin.post("/api/v1/topics", json={"id": "astray", "source_id": "astray"}).raise_for_status()
+    assert post(gateway, "/api/v1/ingest/astray", {"X-Gate": SECRET, "X-Team": "t"}).status_code == 403
+    wait_until(lambda: rejections(gateway, "token_missing"))
+    kept = dict(rejections(gateway, "token_missing")[0].headers)
+    assert (kept["x-gate"], kept["x-team"]) == ("[redacted]", "t")
+
+
 def test_the_header_of_a_token_may_be_renamed_while_its_sender_sends(admin: httpx.Client, gateway: Gateway) -> None:
     admin.post("/api/v1/sources", json=source(0)).raise_for_status()
     admin.post("/api/v1/topics", json={"id": "renamed", "source_id": "renamed"}).raise_for_status()
