@@ -37,4 +37,5 @@ async def test_the_senders_trace_is_in_each_request_the_tables_and_the_log(
         steps = [(line["event"], line.get("attempt")) for line in found]
         return steps if len(steps) == 3 else []
 
-    assert await until("three lines", told) == [("event_accepted", None), ("attempt", 1), ("attempt", 2)]
+    # In any order: each process writes its lines when it has some.
+    assert set(await until("three lines", told)) == {("event_accepted", None), ("attempt", 1), ("attempt", 2)}
