@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
+from rules.cel import expression_faults
 from rules.merge_patch import merge_patch
 from rules.sign import UnusableSecretError, signing_key
 from rules.verify import AuthConfigError, check_config
@@ -22,6 +23,7 @@ _SECRET_BYTES = 24
 """Standard Webhooks: between 24 and 64 random bytes."""
 
 _SECRET_FIELDS = ("secret", "secrets")
+_EXPRESSION_FIELDS = ("filter", "transform")
 
 Document = dict[str, Any]
 FieldErrors = list[dict[str, str]]
@@ -103,6 +105,8 @@ def check_document(kind: str, document: Document) -> Spec:
         errors += _auth_errors(document)
     if kind == SubscriptionSpec.kind and not bad & {*_SECRET_FIELDS}:
         errors += _signing_errors(document)
+    if kind == SubscriptionSpec.kind and not bad & {*_EXPRESSION_FIELDS}:
+        errors += _expression_errors(document)
     if errors or spec is None:
         raise _invalid(errors)
     return spec
@@ -145,6 +149,11 @@ def _signing_errors(document: Document) -> FieldErrors:
         except UnusableSecretError as error:
             errors.append({"field": field, "message": str(error)})
     return errors
+
+
+def _expression_errors(document: Document) -> FieldErrors:
+    faults = expression_faults(*(document.get(field) or "" for field in _EXPRESSION_FIELDS))
+    return [{"field": field, "message": message} for field, message in faults]
 
 
 def _invalid(errors: FieldErrors) -> ProblemError:

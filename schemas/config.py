@@ -21,6 +21,9 @@ MAX_HEADERS = 32
 MAX_HEADER_CHARS = 4_096
 MAX_EVENT_TYPE_PATTERNS = 100
 
+MAX_EXPRESSION_CHARS = 2_048
+"""Of a filter or transform; in bytes it is counted where it is compiled."""
+
 RESERVED_HEADERS = frozenset(
     {
         "host",
@@ -173,6 +176,12 @@ class SubscriptionSpec(_WithSecrets):
         default_factory=list, max_length=MAX_EVENT_TYPE_PATTERNS
     )
     """Types or patterns such as `order.*`; empty is every type."""
+    filter: str = Field(default="", max_length=MAX_EXPRESSION_CHARS)
+    """CEL: an event goes only where it is true; empty is every event."""
+    transform: str = Field(default="", max_length=MAX_EXPRESSION_CHARS)
+    """CEL: its value is sent as JSON instead of the body; empty sends the body."""
+    format: Literal["raw", "envelope", "cloudevents"] = "raw"
+    """What is sent: the body itself; or JSON with id, type, topic, source, timestamp and data; or a CloudEvent."""
     headers: dict[HeaderName, Annotated[str, Field(max_length=MAX_HEADER_CHARS)]] = Field(
         default_factory=dict, max_length=MAX_HEADERS
     )

@@ -12,6 +12,8 @@ from schemas.headers import (
     MalformedRecordError,
     epoch_ms,
     first_values,
+    headers_in,
+    headers_text,
     integer,
     required,
     rfc3339,
@@ -30,6 +32,7 @@ class Delivery:
         parks: how often it was put aside before this attempt.
         due_ms: epoch milliseconds before which that attempt must not be made; 0 is at once.
         reason: why it waits or has given up, for people.
+        request_headers: of the event, as it keeps them; only for a subscription with a transform.
     """
 
     delivery_id: str
@@ -50,6 +53,7 @@ class Delivery:
     due_ms: int = 0
     replay_id: str = ""
     reason: str = ""
+    request_headers: tuple[tuple[str, str], ...] = ()
 
     def next_attempt(self, due_ms: int, reason: str) -> "Delivery":
         """The same delivery, one attempt later."""
@@ -86,6 +90,7 @@ def encode_delivery(delivery: Delivery) -> list[tuple[str, bytes]]:
         ("hl-due-ms", str(delivery.due_ms) if delivery.due_ms else ""),
         ("hl-replay-id", delivery.replay_id),
         ("hl-reason", delivery.reason),
+        ("hl-event-headers", headers_text(delivery.request_headers) if delivery.request_headers else ""),
         ("traceparent", delivery.traceparent),
     )
     return headers + [(name, text.encode()) for name, text in optional if text]
@@ -120,4 +125,5 @@ def decode_delivery(value: bytes | None, headers: Headers) -> Delivery:
         due_ms=integer(values, "hl-due-ms", 0),
         replay_id=values.get("hl-replay-id", ""),
         reason=values.get("hl-reason", ""),
+        request_headers=headers_in(values.get("hl-event-headers", "[]")),
     )

@@ -61,6 +61,7 @@ deliveries = st.builds(
     due_ms=NUMBER,
     replay_id=TEXT,
     reason=TEXT,
+    request_headers=st.lists(st.tuples(TEXT, TEXT), max_size=3).map(tuple),
 )
 
 attempts = st.builds(
@@ -103,7 +104,7 @@ dispatches = st.builds(
     config_version=POSITION,
     matched=NUMBER,
     skipped=st.dictionaries(TEXT, NUMBER, max_size=4),
-    skips=st.lists(st.builds(Skip, TEXT, TEXT), max_size=4),
+    skips=st.lists(st.builds(Skip, TEXT, TEXT, TEXT), max_size=4),
     duplicate=st.booleans(),
     duplicate_of=TEXT,
     dedup_hash=TEXT,

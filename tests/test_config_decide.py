@@ -74,6 +74,11 @@ def refusal(decision: Decision) -> tuple[str, str]:
         (GOOD | {"secret": "whsec_short"}, "invalid", "secret"),
         (GOOD | {"secret": MASK}, "invalid", "secret"),
         (GOOD | {"secret": "hlenc:v1:k1:AAAA"}, "invalid", "secret"),
+        (GOOD | {"filter": "branch =="}, "invalid", "filter"),
+        (GOOD | {"filter": "branch"}, "invalid", "filter"),
+        (GOOD | {"transform": "{'a': nope}"}, "invalid", "transform"),
+        (GOOD | {"filter": "'" + "é" * 1_500 + "' == branch"}, "invalid", "filter"),
+        (GOOD | {"format": "xml"}, "invalid", "format"),
         (GOOD | {"retry": {"delays_s": [0]}}, "invalid", "retry.delays_s.0"),
         ({"topic_id": "t"}, "invalid", "target_url"),
         (b"x" * (MAX_CONFIG_BYTES + 1), "too_large", ""),
@@ -91,6 +96,12 @@ def test_a_bad_record_is_refused_and_names_the_field(value: Any, code: str, fiel
 @pytest.mark.parametrize("key", [None, b"\xff", b"", b"a b", b"x" * 65])
 def test_a_key_that_is_no_id_is_refused(key: bytes | None) -> None:
     assert refusal(decide(intake(GOOD, key=key))) == ("invalid", "key")
+
+
+def test_a_filter_that_is_none_is_refused_with_line_and_column() -> None:
+    outcome = decide(intake(GOOD | {"filter": "event.a == 1 &&\n  brunch == 'main'"})).outcome
+    assert outcome is not None
+    assert outcome.reason == "filter: line 2, column 3: undeclared reference to 'brunch'"
 
 
 def test_an_unknown_auth_type_is_refused_and_never_means_accept() -> None:

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from processors.config.intake import MUST_NOT_EXIST, Intake, RefusedError
 from rules.addresses import AddressPolicy
+from rules.cel import expression_faults
 from rules.sign import UnusableSecretError, signing_key
 from rules.verify.registry import check_config
 from rules.verify.verifier import AuthConfigError
@@ -90,6 +91,7 @@ class ConfigRules:
         elif isinstance(spec, SubscriptionSpec):
             self._check_target(spec)
             _check_signing(spec)
+            _check_expressions(spec)
 
     def _check_target(self, spec: SubscriptionSpec) -> None:
         if self._egress.refuses_host(spec.target_host):
@@ -104,6 +106,12 @@ def _check_signing(spec: SubscriptionSpec) -> None:
             signing_key(secret)
     except UnusableSecretError as error:
         raise RefusedError("invalid", "secret", str(error)) from None
+
+
+def _check_expressions(spec: SubscriptionSpec) -> None:
+    faults = expression_faults(spec.filter, spec.transform)
+    if faults:
+        raise RefusedError("invalid", faults[0][0], "; ".join(f"{field}: {message}" for field, message in faults))
 
 
 def _unmasked(document: dict[str, Any], current: Record[Spec] | None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from aiokafka import ConsumerRecord
 from processors.deliver.egress import Egress, Exchange
 from processors.deliver.gone import GoneSubscriptions
 from processors.deliver.job import Job
+from processors.deliver.payload import TransformFailedError, formed
 from processors.deliver.request import headers_of
 from processors.metrics import WorkerMetrics
 from rules.ladder import Ladder
@@ -32,6 +33,7 @@ log = structlog.get_logger(__name__)
 
 DELETED = "subscription_deleted"
 CROWDED = "lane_full"
+UNFORMED = "transform_failed"
 
 MAX_KEPT_HEADER_BYTES = 1_024
 """Of each header of a record that is too large for the stream it goes to."""
@@ -98,8 +100,12 @@ class AttemptStep:
     async def attempt(self, delivery: Delivery, subscription: Record[SubscriptionSpec]) -> Outcome:
         """Makes the request and decides what follows; never raises for what the endpoint does."""
         spec = subscription.spec
-        headers = headers_of(delivery, spec, self._now_ms() // 1_000)
-        exchange = await self._egress.post(spec.target_url, headers, delivery.body, spec.timeout_s)
+        try:
+            sent = formed(delivery, spec)
+        except TransformFailedError as error:
+            return self._unformed(delivery, str(error))
+        headers = headers_of(sent, spec, self._now_ms() // 1_000)
+        exchange = await self._egress.post(spec.target_url, headers, sent.body, spec.timeout_s)
         url, answer = spec.target_url, exchange.answer
         if answer.success:
             return Outcome(_attempt(delivery, exchange, url, AttemptStatus.SUCCESS, NextStep(None, "")))
@@ -171,10 +177,16 @@ class AttemptStep:
         """The retry stream that a delivery due then goes to now."""
         return self._ladder.next_tier(due_ms - self._now_ms()) or self._ladder.tiers[0]
 
-    def _end(self, delivery: Delivery, status: AttemptStatus, reason: str) -> Attempt:
+    def _unformed(self, delivery: Delivery, error: str) -> Outcome:
+        # No retry would end otherwise. The dead letter has the raw body, for when the transform is mended.
+        failed = self._end(delivery, AttemptStatus.FAILED, UNFORMED, error)
+        return Outcome(failed, (DEAD, delivery.given_up(UNFORMED)))
+
+    def _end(self, delivery: Delivery, status: AttemptStatus, reason: str, error: str = "") -> Attempt:
         return Attempt(
             kind=AttemptKind.OUTCOME,
             status=status,
+            error=error,
             reason=reason,
             started_ms=self._now_ms(),
             **_identity(delivery),

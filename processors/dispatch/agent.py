@@ -112,7 +112,7 @@ class Dispatcher:
         if first is not None:
             of = f"{dispatch.event_partition}/{first.offset}"
             return msgspec.structs.replace(dispatch, duplicate=True, duplicate_of=of), []
-        result = join(reading.event, self._index.of(reading.event.topic_id), config_version)
+        result = join(reading.event, self._index, config_version)
         return (
             msgspec.structs.replace(
                 dispatch, matched=len(result.deliveries), skipped=result.skipped, skips=result.skips

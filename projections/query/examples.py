@@ -88,6 +88,30 @@ TIMELINE: dict[str, Any] = {
     "timeline": [{"at": _AT, "what": "received", "topic_id": "pushes"}],
 }
 
+EXPLANATION: dict[str, Any] = {
+    "event_id": _EVENT_ID,
+    "subscription_id": "deploy",
+    "version": 12,
+    "matched": False,
+    "reason": "filter_error",
+    "detail": 'Key not found in map : "deleted"',
+    "event_types": ["push"],
+    "filter": "branch == 'main' && !event.deleted",
+    "saw": {
+        "event_type": "push",
+        "source": "github",
+        "topic": "pushes",
+        "headers": {"x-github-event": "push"},
+        "branch": "main",
+        "commit": "6113728f27ae82c7b1a177c8d03f9e96e0adf246",
+        "repository": "octo-org/octo-repo",
+        "action": "",
+        "is_json": True,
+        "event": {"ref": "refs/heads/main"},
+    },
+    "dispatch": {"config_version": 13, "matched": 1, "duplicate": False},
+}
+
 _ATTEMPTS: dict[str, Any] = {
     "attempts": 40,
     "successes": 38,

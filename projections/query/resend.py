@@ -138,8 +138,9 @@ def _earliest(client: Client, made: dict[str, str]) -> tuple[str, str, str] | No
 
 
 def _checked_event(client: Client, row: Document, now_ms: int) -> Document:
-    check_subscription(row, _config(client, row["subscription_id"]))
-    return stored_event(client, row, now_ms)
+    config = _config(client, row["subscription_id"])
+    check_subscription(row, config)
+    return stored_event(client, row, now_ms) | {"headers_needed": _transforms(config)}
 
 
 def _config(client: Client, subscription_id: str) -> Document | None:
@@ -149,6 +150,10 @@ def _config(client: Client, subscription_id: str) -> Document | None:
         parameters={"id": subscription_id},
     )
     return next(iter(found.named_results()), None)
+
+
+def _transforms(config: Document | None) -> bool:
+    return bool(config and orjson.loads(config["record"] or b"{}").get("transform"))
 
 
 def check_subscription(row: Document, config: Document | None) -> None:
@@ -178,8 +183,9 @@ def stored_event(client: Client, row: Document, now_ms: int) -> Document:
     """
     received_ms = epoch_ms_of(row["created_at"])
     found = client.query(
-        "SELECT payload, payload_bytes, content_type, traceparent FROM events FINAL WHERE topic_id = {topic:String}"
-        " AND received_at = fromUnixTimestamp64Milli({received:Int64}, 'UTC') AND event_id = {id:String} LIMIT 1",
+        "SELECT payload, payload_bytes, content_type, traceparent, headers FROM events FINAL"
+        " WHERE topic_id = {topic:String} AND received_at = fromUnixTimestamp64Milli({received:Int64}, 'UTC')"
+        " AND event_id = {id:String} LIMIT 1",
         parameters={"topic": row["topic_id"], "received": received_ms, "id": row["event_id"]},
         column_formats=PAYLOADS,
     )
@@ -208,6 +214,7 @@ def _delivery(original: Original, replay_id: str) -> Delivery:
         traceparent=event["traceparent"],
         target=original.target,
         replay_id=replay_id,
+        request_headers=tuple(event["headers"].items()) if event["headers_needed"] else (),
     )
 
 

@@ -78,6 +78,19 @@ DELIVERIES = {
         replay_id="01JD8Z7A0B1C2D3E4F5G6H7J8K",
         reason="http_500",
     ),
+    "delivery_with_headers": Delivery(
+        delivery_id="0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+        event_id=EVENT_ID,
+        subscription_id="billing",
+        topic_id="orders",
+        source_id="shop",
+        event_type="order.created",
+        generation=17,
+        config_version=42,
+        received_ms=RECEIVED_MS,
+        body=b'{"id":1}',
+        request_headers=(("X-Shop", "naïve ☃"), ("X-Signature", "[redacted]")),
+    ),
 }
 
 _ATTEMPT = Attempt(
@@ -162,6 +175,19 @@ DISPATCHES = {
         skips=[Skip("audit", "event_type"), Skip("old", "subscription_inactive")],
         dedup_hash="7d1c6f0be35a49d2c1f6a0b3e8d94c57",
         appended_ms=RECEIVED_MS + 3,
+    ),
+    "dispatch_of_a_failed_filter": Dispatch(
+        event_id=EVENT_ID,
+        topic_id="orders",
+        source_id="shop",
+        event_type="order.created",
+        received_ms=RECEIVED_MS,
+        dispatched_ms=RECEIVED_MS + 12,
+        event_partition=3,
+        event_offset=9,
+        config_version=42,
+        skipped={"filter": 200, "filter_error": 1},
+        skips=[Skip("audit", "filter_error", 'Key not found in map : "total"'), Skip("large", "filter")],
     ),
     "dispatch_of_a_duplicate": Dispatch(
         event_id=EVENT_ID,
@@ -271,6 +297,9 @@ RECORDS = {
             retry=RetrySpec(delays_s=[1, 2.5, 60]),
             timeout_s=20,
             max_in_flight=5,
+            filter="branch == 'main'",
+            transform="{'text': event.message}",
+            format="cloudevents",
         )
     ),
 }
