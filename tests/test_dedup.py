@@ -152,7 +152,8 @@ def test_the_id_counts_with_its_topic_and_the_key_of_its_record() -> None:
 
 
 def test_what_cannot_be_delivered_or_has_no_id_is_no_first_one() -> None:
-    large, unreadable = read(replace(EVENT, body=bytes(MAX_CARRIED_BYTES + 1))), read(EVENT, ce_id="left out")
+    large = read(replace(EVENT, content_type="x" * MAX_CARRIED_BYTES))
+    unreadable = read(EVENT, ce_id="left out")
     assert (large.sighting, unreadable.sighting, read(replace(EVENT, dedup_id="")).sighting) == (None, None, None)
     assert large.error
     assert unreadable.error

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rules.match import skip_reason
 from schemas.config import SubscriptionSpec
-from schemas.delivery import Delivery
+from schemas.delivery import BodyRef, Delivery
 from schemas.dispatch import MAX_LISTED_SKIPS, Skip
 from schemas.event import Event
 from schemas.ids import delivery_id
@@ -28,15 +28,20 @@ class Join:
     skips: list[Skip]
 
 
-def join(event: Event, subscriptions: Iterable[Record[SubscriptionSpec]], config_version: int) -> Join:
-    """Matches an event with the subscriptions of its topic."""
+def join(
+    event: Event,
+    subscriptions: Iterable[Record[SubscriptionSpec]],
+    config_version: int,
+    body_ref: BodyRef | None = None,
+) -> Join:
+    """Matches an event with the subscriptions of its topic; with a reference the body stays where it is."""
     deliveries: list[Delivery] = []
     skipped: Counter[str] = Counter()
     skips: list[Skip] = []
     for subscription in subscriptions:
         reason = skip_reason(subscription.spec, event.event_type)
         if not reason:
-            deliveries.append(_delivery(event, subscription, config_version))
+            deliveries.append(_delivery(event, subscription, config_version, body_ref))
             continue
         skipped[reason] += 1
         if len(skips) < MAX_LISTED_SKIPS:
@@ -44,7 +49,9 @@ def join(event: Event, subscriptions: Iterable[Record[SubscriptionSpec]], config
     return Join(deliveries, dict(skipped), skips)
 
 
-def _delivery(event: Event, subscription: Record[SubscriptionSpec], config_version: int) -> Delivery:
+def _delivery(
+    event: Event, subscription: Record[SubscriptionSpec], config_version: int, body_ref: BodyRef | None
+) -> Delivery:
     return Delivery(
         delivery_id=delivery_id(event.event_id, subscription.spec.id, subscription.generation),
         event_id=event.event_id,
@@ -55,7 +62,8 @@ def _delivery(event: Event, subscription: Record[SubscriptionSpec], config_versi
         generation=subscription.generation,
         config_version=config_version,
         received_ms=event.received_ms,
-        body=event.body,
+        body=b"" if body_ref else event.body,
+        body_ref=body_ref,
         content_type=event.content_type,
         traceparent=event.traceparent,
     )

@@ -10,7 +10,7 @@ from schemas.config import (
     SubscriptionSpec,
     TopicSpec,
 )
-from schemas.delivery import Delivery
+from schemas.delivery import BodyRef, Delivery
 from schemas.dispatch import Dispatch, Skip
 from schemas.event import Event
 from schemas.outcome import Outcome, OutcomeAction, OutcomeResult
@@ -77,6 +77,19 @@ DELIVERIES = {
         due_ms=RECEIVED_MS + 5_000,
         replay_id="01JD8Z7A0B1C2D3E4F5G6H7J8K",
         reason="http_500",
+    ),
+    "delivery_of_a_large_body": Delivery(
+        delivery_id="0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+        event_id=EVENT_ID,
+        subscription_id="billing",
+        topic_id="orders",
+        source_id="shop",
+        event_type="order.created",
+        generation=17,
+        config_version=42,
+        received_ms=RECEIVED_MS,
+        body=b"",
+        body_ref=BodyRef(7, 184_467, 1_048_576, "7d1c6f0be35a49d2c1f6a0b3e8d94c57"),
     ),
 }
 
