@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from ingest.recent import MAX_RECENT, RecentIds
 from processors.dispatch.reading import MAX_CARRIED_BYTES, Reading
 from rules.dedup import WINDOW_MS, First, Sighting, find_duplicates
+from schemas.delivery import BodyRef
 from schemas.event import Event, encode_event
+from schemas.streams import MAX_RECORD_BYTES
 
 HOUR_MS = 3_600_000
 
@@ -157,6 +159,13 @@ def test_what_cannot_be_delivered_or_has_no_id_is_no_first_one() -> None:
     assert (large.sighting, unreadable.sighting, read(replace(EVENT, dedup_id="")).sighting) == (None, None, None)
     assert large.error
     assert unreadable.error
+
+
+def test_a_body_as_large_as_a_record_is_left_where_it_is() -> None:
+    reading = read(replace(EVENT, body=bytes(MAX_RECORD_BYTES)))
+    assert reading.error == ""
+    assert reading.body_ref == BodyRef.of_large(bytes(MAX_RECORD_BYTES), 3, 7)
+    assert read(EVENT).body_ref is None
 
 
 def test_ingest_tells_a_sender_that_repeats_itself_and_no_other() -> None:
