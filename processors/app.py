@@ -22,6 +22,7 @@ from processors.config.decide import ConfigRules
 from processors.delay.service import DelayService
 from processors.deliver.agent import DeliverAgent
 from processors.deliver.attempt import AttemptStep
+from processors.deliver.bodies import Bodies
 from processors.deliver.egress import Egress
 from processors.deliver.finished import FinishedAttempts
 from processors.deliver.gone import GoneSubscriptions
@@ -41,11 +42,12 @@ from runtime.health import Health
 from runtime.hosts import AllowedHosts
 from runtime.kafka import Appender, EndOffsets, wait_for_broker
 from runtime.keyring import Keyring
+from runtime.positions import PositionReader
 from runtime.secrets_files import load_encryption_keys
 from runtime.settings import Settings
 from runtime.tables import ConfigTables
 from runtime.telemetry import configure_logging
-from schemas.streams import ATTEMPTS, DISPATCHES, PARK_TIERS, RETRY_TIERS, StreamNames
+from schemas.streams import ATTEMPTS, DISPATCHES, EVENTS, PARK_TIERS, RETRY_TIERS, StreamNames
 
 log = structlog.get_logger(__name__)
 
@@ -140,6 +142,7 @@ class Worker:
             tables=ConfigTables(settings.bootstrap, names, self._keyring),
             appender=appender,
             egress=Egress(self._policy, now_ms),
+            bodies=Bodies(PositionReader(settings.bootstrap, names(EVENTS))),
             ends=EndOffsets(settings.bootstrap),
             finished=FinishedAttempts(settings.bootstrap, names(ATTEMPTS), settings.partitions),
             delay=DelayService(
@@ -172,6 +175,7 @@ class Worker:
             ownership=self._ownership,
             finished=clients.finished,
             step=step,
+            bodies=clients.bodies,
             tables=clients.tables,
             now_ms=now_ms,
             on_crash=self._on_crash,
@@ -203,10 +207,12 @@ class Worker:
         )
 
     def _observe(self) -> None:
-        lanes, delay = self._deliver.lanes, self.clients.delay
+        lanes, delay, bodies = self._deliver.lanes, self.clients.delay, self.clients.bodies
         self.metrics.gauge("hooklog_lane_jobs", "Attempts waiting or in flight", lambda: lanes.jobs)
         self.metrics.gauge("hooklog_in_flight", "Requests in flight", lambda: len(lanes.running))
         self.metrics.gauge("hooklog_dedup_entries", "Senders' ids kept on disk", lambda: self._dedup.entries)
+        self.metrics.gauge("hooklog_body_bytes_held", "Of large bodies in memory", lambda: bodies.held_bytes)
+        self.metrics.gauge("hooklog_bodies_read", "Large bodies read from the events stream", lambda: bodies.reads)
         self.metrics.gauge("hooklog_delay_held", "Delayed deliveries in memory", lambda: delay.held)
         self.metrics.gauge("hooklog_delay_released", "Delayed deliveries released", lambda: delay.released)
 

@@ -10,6 +10,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from processors.delay.service import DelayService
+from processors.deliver.bodies import Bodies
 from processors.deliver.egress import Egress
 from processors.deliver.finished import FinishedAttempts
 from runtime.kafka import Appender, EndOffsets
@@ -40,6 +41,7 @@ class Clients:
     tables: ConfigTables
     appender: Appender
     egress: Egress
+    bodies: Bodies
     finished: FinishedAttempts
     delay: DelayService
     ends: EndOffsets
@@ -48,7 +50,8 @@ class Clients:
     async def running(self) -> AsyncIterator[None]:
         """Starts all, stops all in reverse order."""
         async with contextlib.AsyncExitStack() as stack:
-            for client in (self.appender, self.tables, self.egress, self.finished, self.delay, self.ends):
+            clients = (self.appender, self.tables, self.egress, self.bodies, self.finished, self.delay, self.ends)
+            for client in clients:
                 await _start(client)
                 stack.push_async_callback(client.stop)
             yield

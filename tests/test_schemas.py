@@ -44,6 +44,22 @@ def test_a_delivery_comes_back_as_it_was(delivery: Delivery) -> None:
     assert decode_delivery(delivery.body, encode_delivery(delivery)) == delivery
 
 
+@pytest.mark.parametrize(
+    ("value", "changes"),
+    [
+        (b"body", {}),
+        (b"", {"hl-body-ref": b"1"}),
+        (b"", {"hl-body-ref": b"-1/1"}),
+        (b"", {"hl-body-bytes": b"2097153"}),
+        (b"", {"hl-body-digest": None}),
+    ],
+)
+def test_a_reference_that_is_none_makes_a_delivery_unreadable(value: bytes, changes: dict[str, bytes | None]) -> None:
+    headers = dict[str, bytes | None](encode_delivery(cases.DELIVERIES["delivery_of_a_large_body"])) | changes
+    with pytest.raises(MalformedRecordError):
+        decode_delivery(value, [(name, raw) for name, raw in headers.items() if raw is not None])
+
+
 @given(draw.attempts)
 def test_an_attempt_comes_back_as_it_was(attempt: Attempt) -> None:
     assert decode_attempt(encode_attempt(attempt)) == attempt

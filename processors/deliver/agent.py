@@ -9,6 +9,7 @@ from aiokafka import ConsumerRecord
 
 from processors.batchfed.acker import BatchAcker, Token, Work
 from processors.deliver.attempt import DELETED, AttemptStep, Outcome
+from processors.deliver.bodies import Bodies
 from processors.deliver.finished import FinishedAttempts
 from processors.deliver.job import Job, Key, key_of, park_key_of
 from processors.deliver.lanes import Lanes
@@ -39,6 +40,7 @@ class DeliverAgent:
         ownership: whether this worker may still act.
         finished: attempts that were made before.
         step: makes an attempt and stores what came of it.
+        bodies: the bodies that did not travel along.
         tables: the subscriptions as they are now.
         now_ms: the clock, epoch milliseconds.
         on_crash: told of an error that nobody expected.
@@ -51,6 +53,7 @@ class DeliverAgent:
         ownership: Ownership,
         finished: FinishedAttempts,
         step: AttemptStep,
+        bodies: Bodies,
         tables: ConfigTables,
         now_ms: Callable[[], int],
         on_crash: OnCrash,
@@ -59,6 +62,7 @@ class DeliverAgent:
         self._ownership = ownership
         self._finished = finished
         self._step = step
+        self._bodies = bodies
         self._tables = tables
         self._now_ms = now_ms
         self._loaded: dict[int, int] = {}
@@ -128,13 +132,19 @@ class DeliverAgent:
         """Makes the attempt, unless it was made; whether the records are finished with it."""
         while self._now_ms() < self._finished.lease_until_ms(job.partition, job.key):
             await asyncio.sleep(_POLL_S)
+        if job.delivery.body_ref is None:
+            return await self._attempt_with(job, job.delivery)
+        async with self._bodies.of(job.delivery) as delivery:
+            return await self._attempt_with(job, delivery)
+
+    async def _attempt_with(self, job: Job, delivery: Delivery | None) -> bool:
         while self._ownership.holds(job.assignment) and not self._may_start():
             await asyncio.sleep(_POLL_S)
         if self._finished.has(job.partition, job.key):
             return True
         if not self._ownership.holds(job.assignment):
             return False
-        outcome = await self._outcome(job)
+        outcome = await self._outcome(job, delivery)
         self._unstored[job.key] = time.monotonic()
         try:
             await self._step.store(job, outcome)
@@ -143,7 +153,7 @@ class DeliverAgent:
         self._finished.add(job.partition, job.key)
         return True
 
-    async def _outcome(self, job: Job) -> Outcome:
+    async def _outcome(self, job: Job, delivery: Delivery | None) -> Outcome:
         subscription = self._tables.subscription(job.delivery.subscription_id)
         self._tables.require_open()  # a record that we cannot read was not deleted
         if subscription is None or subscription.generation != job.delivery.generation:
@@ -152,8 +162,10 @@ class DeliverAgent:
             return self._step.cancelled(job.delivery, INACTIVE)
         if self._now_ms() > end_ms_of(job.delivery.received_ms, job.delivery.replay_id, subscription.spec.retry):
             return self._step.expired(job.delivery)
+        if delivery is None:
+            return self._step.body_gone(job.delivery)
         job.give_up_ms = self._now_ms() + round(subscription.spec.timeout_s * 1_000) + GRACE_MS
-        return await self._step.attempt(job.delivery, subscription)
+        return await self._step.attempt(delivery, subscription)
 
     def _may_start(self) -> bool:
         oldest_s = next(iter(self._unstored.values()), None)

@@ -34,6 +34,7 @@ log = structlog.get_logger(__name__)
 DELETED = "subscription_deleted"
 CROWDED = "lane_full"
 UNFORMED = "transform_failed"
+BODY_GONE = "body_gone"
 
 MAX_KEPT_HEADER_BYTES = 1_024
 """Of each header of a record that is too large for the stream it goes to."""
@@ -96,6 +97,10 @@ class AttemptStep:
     def expired(self, delivery: Delivery) -> Outcome:
         """The outcome of a delivery that is too old: a dead letter."""
         return Outcome(self._end(delivery, AttemptStatus.FAILED, EXPIRED), (DEAD, delivery.given_up(EXPIRED)))
+
+    def body_gone(self, delivery: Delivery) -> Outcome:
+        """The outcome of a delivery whose body nobody has any more: a dead letter, and never another body."""
+        return Outcome(self._end(delivery, AttemptStatus.FAILED, BODY_GONE), (DEAD, delivery.given_up(BODY_GONE)))
 
     async def attempt(self, delivery: Delivery, subscription: Record[SubscriptionSpec]) -> Outcome:
         """Makes the request and decides what follows; never raises for what the endpoint does."""
@@ -226,7 +231,7 @@ def _identity(delivery: Delivery) -> dict[str, Any]:
 
 
 def _delivery_record(stream: Stream, delivery: Delivery) -> Outgoing:
-    return Outgoing(stream, delivery.body, delivery.subscription_id.encode(), encode_delivery(delivery))
+    return Outgoing(stream, delivery.value, delivery.subscription_id.encode(), encode_delivery(delivery))
 
 
 def _attempt_record(attempt: Attempt, partition: int) -> Outgoing:

@@ -112,7 +112,7 @@ class Dispatcher:
         if first is not None:
             of = f"{dispatch.event_partition}/{first.offset}"
             return msgspec.structs.replace(dispatch, duplicate=True, duplicate_of=of), []
-        result = join(reading.event, self._index, config_version)
+        result = join(reading.event, self._index, config_version, reading.body_ref)
         return (
             msgspec.structs.replace(
                 dispatch, matched=len(result.deliveries), skipped=result.skipped, skips=result.skips
@@ -139,7 +139,7 @@ class Dispatcher:
 
 
 def _outgoing(delivery: Delivery) -> Outgoing:
-    return Outgoing(DELIVERIES, delivery.body, delivery.subscription_id.encode(), encode_delivery(delivery))
+    return Outgoing(DELIVERIES, delivery.value, delivery.subscription_id.encode(), encode_delivery(delivery))
 
 
 def _told(dispatch: Dispatch) -> Outgoing:

@@ -6,7 +6,7 @@ from processors.dispatch.index import SubscriptionIndex
 from processors.dispatch.reading import MAX_CARRIED_BYTES
 from rules.view import EventView
 from schemas.config import SubscriptionSpec
-from schemas.delivery import Delivery
+from schemas.delivery import BodyRef, Delivery
 from schemas.dispatch import Skip
 from schemas.event import Event
 from schemas.headers import headers_text
@@ -29,14 +29,16 @@ class Join:
     skips: list[Skip]
 
 
-def join(event: Event, index: SubscriptionIndex, config_version: int) -> Join:
-    """Matches an event with the subscriptions of its topic."""
+def join(event: Event, index: SubscriptionIndex, config_version: int, body_ref: BodyRef | None = None) -> Join:
+    """Matches an event with the subscriptions of its topic; with a reference the body stays where it is."""
     found = index.find(EventView(event))
-    deliveries = [_delivery(event, subscription, config_version) for subscription in found.matched]
+    deliveries = [_delivery(event, subscription, config_version, body_ref) for subscription in found.matched]
     return Join(deliveries, dict(found.skipped), found.listed())
 
 
-def _delivery(event: Event, subscription: Record[SubscriptionSpec], config_version: int) -> Delivery:
+def _delivery(
+    event: Event, subscription: Record[SubscriptionSpec], config_version: int, body_ref: BodyRef | None
+) -> Delivery:
     return Delivery(
         delivery_id=delivery_id(event.event_id, subscription.spec.id, subscription.generation),
         event_id=event.event_id,
@@ -47,7 +49,8 @@ def _delivery(event: Event, subscription: Record[SubscriptionSpec], config_versi
         generation=subscription.generation,
         config_version=config_version,
         received_ms=event.received_ms,
-        body=event.body,
+        body=b"" if body_ref else event.body,
+        body_ref=body_ref,
         content_type=event.content_type,
         traceparent=event.traceparent,
         request_headers=_carried_headers(event) if subscription.spec.transform else (),

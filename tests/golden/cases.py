@@ -10,7 +10,7 @@ from schemas.config import (
     SubscriptionSpec,
     TopicSpec,
 )
-from schemas.delivery import Delivery
+from schemas.delivery import BodyRef, Delivery
 from schemas.dispatch import Dispatch, Skip
 from schemas.event import Event
 from schemas.outcome import Outcome, OutcomeAction, OutcomeResult
@@ -90,6 +90,19 @@ DELIVERIES = {
         received_ms=RECEIVED_MS,
         body=b'{"id":1}',
         request_headers=(("X-Shop", "naïve ☃"), ("X-Signature", "[redacted]")),
+    ),
+    "delivery_of_a_large_body": Delivery(
+        delivery_id="0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+        event_id=EVENT_ID,
+        subscription_id="billing",
+        topic_id="orders",
+        source_id="shop",
+        event_type="order.created",
+        generation=17,
+        config_version=42,
+        received_ms=RECEIVED_MS,
+        body=b"",
+        body_ref=BodyRef(7, 184_467, 1_048_576, "7d1c6f0be35a49d2c1f6a0b3e8d94c57"),
     ),
 }
 
