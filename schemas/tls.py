@@ -14,10 +14,7 @@ Pem = Annotated[str, Field(min_length=1, max_length=MAX_PEM_CHARS)]
 
 
 class TlsSpec(BaseModel):
-    """TLS to one subscription's endpoint.
-
-    `rules/certificates` says what is wrong with the texts.
-    """
+    """TLS to one subscription's endpoint."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from schemas.config import MAX_HEADER_CHARS, MAX_HEADERS
 from schemas.outcome import decode_outcome
 from schemas.stored import MASK
 from schemas.streams import INTAKE, OUTCOMES, TABLES
@@ -167,6 +168,11 @@ def test_a_body_that_is_no_json_object_is_malformed(admin: httpx.Client, body: b
 
 def test_a_document_that_is_too_large_is_refused(admin: httpx.Client) -> None:
     assert admin.post(TOPICS, content=b" " * 300_000).status_code == 413
+
+
+def test_a_subscription_whose_headers_are_all_full_is_taken(admin: httpx.Client) -> None:
+    headers = {f"X-{number}": "h" * MAX_HEADER_CHARS for number in range(MAX_HEADERS)}
+    assert admin.post(SUBSCRIPTIONS, json=subscription(headers=headers)).status_code == 201
 
 
 def test_a_secret_is_shown_once_and_masked_ever_after(admin: httpx.Client) -> None:

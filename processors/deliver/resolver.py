@@ -22,8 +22,8 @@ MAX_ADDRESSES = 8
 """Of a name: each is tried for its share of the connect timeout."""
 
 MAX_ASKED = 2_048
-"""Names that are asked for at a time. A worker has 500 requests in flight; were each for another silent name, a question
-would outlive its request by three others."""
+"""Names that are asked for at a time. A worker has 500 requests in flight; were each for another silent name, each
+question would outlive its request by three others."""
 
 TRY_S = 1.5
 """A name server that was never asked has this long for its first answer, and twice as long with each further try; one
