@@ -1,8 +1,10 @@
 """How the delivery client asks DNS and what it makes of the answers, with a name server of the test's own."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -95,6 +97,25 @@ async def test_names_that_nobody_answers_for_hold_up_no_other_and_no_stop() -> N
             assert not any(task.done() for task in waiting)
             await resolver.close()
             assert set(await asyncio.gather(*waiting)) == {"dns"}
+
+
+async def test_a_question_whose_askers_have_left_is_no_error() -> None:
+    errors: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+    async with name_server(silent="") as server, resolving(server) as resolver:
+        waiting = asyncio.create_task(resolver.addresses("silent.test"))
+        async with asyncio.timeout(DEADLINE_S):
+            while not server.asked:
+                await asyncio.sleep(0.01)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        await resolver.close()
+        async with asyncio.timeout(DEADLINE_S):
+            while resolver._asking:
+                await asyncio.sleep(0.01)
+    del waiting  # which holds the question by its traceback
+    gc.collect()
+    assert errors == []
 
 
 async def test_a_name_server_that_is_silent_is_told_from_a_name_that_is_not_there() -> None:

@@ -75,8 +75,13 @@ class Resolver:
             if len(self._asking) >= MAX_ASKED:
                 raise NoAnswerError("dns_busy")
             asking = self._asking[host] = asyncio.create_task(self._ask(host))
-            asking.add_done_callback(lambda _: self._asking.pop(host, None))
+            asking.add_done_callback(lambda done: self._forget(host, done))
         return await asyncio.shield(asking)  # others may wait for the same answer
+
+    def _forget(self, host: str, done: asyncio.Task[list[str]]) -> None:
+        del self._asking[host]
+        if not done.cancelled():
+            done.exception()  # whoever asked may have left; what nobody looks at, asyncio logs as an error
 
     async def _ask(self, host: str) -> list[str]:
         literal = literal_address(host.rstrip("."))

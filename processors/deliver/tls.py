@@ -41,14 +41,18 @@ class TlsContexts:
         making = self._known.get(settings)
         if making is None:
             making = self._known[settings] = asyncio.create_task(asyncio.to_thread(context_of, settings))
+            making.add_done_callback(lambda done: self._forget(settings, done))
             while len(self._known) > MAX_CONTEXTS:
                 self._known.popitem(last=False)
         self._known.move_to_end(settings)
         try:
             return await asyncio.shield(making)
         except (ValueError, OSError):  # an SSLError is the latter
-            self._known.pop(settings, None)  # a disk that was full is not full for ever
             raise NoAnswerError(SETTINGS) from None
+
+    def _forget(self, settings: TlsSpec, done: asyncio.Task[ssl.SSLContext]) -> None:
+        if (done.cancelled() or done.exception()) and self._known.get(settings) is done:
+            del self._known[settings]  # a disk that was full is not full for ever
 
 
 def context_of(settings: TlsSpec) -> ssl.SSLContext:
