@@ -141,7 +141,7 @@ class Worker:
         return Clients(
             tables=ConfigTables(settings.bootstrap, names, self._keyring),
             appender=appender,
-            egress=Egress(self._policy, now_ms),
+            egress=Egress(self._policy, now_ms, settings.egress_dns_servers),
             bodies=Bodies(PositionReader(settings.bootstrap, names(EVENTS))),
             ends=EndOffsets(settings.bootstrap),
             finished=FinishedAttempts(settings.bootstrap, names(ATTEMPTS), settings.partitions),

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from schemas.ids import RECORD_ID
 from schemas.retry import RetrySpec
+from schemas.tls import TlsSpec
 
 MAX_SECRETS = 10
 """Rotation needs two; ten leave room, and bound the work of checking a forged signature."""
@@ -185,17 +186,24 @@ class SubscriptionSpec(_WithSecrets):
     headers: dict[HeaderName, Annotated[str, Field(max_length=MAX_HEADER_CHARS)]] = Field(
         default_factory=dict, max_length=MAX_HEADERS
     )
+    """Their values may be credentials, so they are kept and shown as secrets are."""
     signing: Literal["standard", "none"] = "standard"
     retry: RetrySpec | None = None
     timeout_s: float = Field(default=15.0, ge=1, le=60)
     """Standard Webhooks asks for 15 to 30 s; beyond 60 s a dead endpoint holds its place in flight too long."""
     max_in_flight: int = Field(default=20, ge=1, le=200)
     """Also how many requests a crash may repeat at this endpoint."""
+    tls: TlsSpec | None = None
 
     @property
     def target_host(self) -> str:
         """The host that the URL names."""
         return urlsplit(self.target_url).hostname or ""
+
+    @property
+    def is_https(self) -> bool:
+        """Whether the endpoint speaks TLS."""
+        return urlsplit(self.target_url).scheme == "https"
 
     @field_validator("target_url")
     @classmethod

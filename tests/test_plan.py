@@ -77,6 +77,13 @@ def test_another_secret_is_a_change_although_both_are_masked() -> None:
     assert str(lines(change)[1]) == "    secret: ******** (another value)"
 
 
+def test_a_header_of_another_value_is_told_by_its_name_and_nothing_more() -> None:
+    document = {"id": "s", "topic_id": "t", "target_url": "http://x/", "secret": "one"}
+    current = stored(document | {"headers": {"X-A": "hush", "X-B": "2"}})
+    change = planned(document | {"headers": {"X-A": "other", "X-B": "2"}}, current)
+    assert [(item.field, item.before, item.after) for item in change.fields] == [("headers.X-A", MASK, MASK)]
+
+
 @given(DOCUMENTS)
 def test_a_record_does_not_differ_from_itself(document: dict[str, Any]) -> None:
     assert list(field_changes(document, document)) == []

@@ -22,7 +22,7 @@ def test_a_subscription_is_created_shown_once_with_its_secret_and_then_unchanged
     again = hooklog.ok(*SUBSCRIPTION, *options, "--json").object
     record = again["record"]
     assert (again["action"], record["secret"]) == ("unchanged", MASK)
-    assert (record["event_types"], record["headers"]) == (["order.*"], {"X-Team": "billing"})
+    assert (record["event_types"], record["headers"]) == (["order.*"], {"X-Team": MASK})
     updated = hooklog.ok(*SUBSCRIPTION, "--max-in-flight", "6", "--json").object
     assert (updated["action"], updated["record"]["max_in_flight"]) == ("updated", 6)
     assert updated["record"]["event_types"] == []

@@ -21,6 +21,7 @@ from processors.deliver.request import headers_of
 from processors.metrics import WorkerMetrics
 from rules.ladder import Ladder
 from rules.retry import EXPIRED, Chance, NextStep, after_failure, end_ms_of
+from rules.shown_url import shown_url
 from runtime.kafka import Appender, Outgoing, RecordTooLargeError
 from schemas.attempt import Attempt, AttemptKind, AttemptStatus, encode_attempt
 from schemas.config import SubscriptionSpec
@@ -110,8 +111,8 @@ class AttemptStep:
         except TransformFailedError as error:
             return self._unformed(delivery, str(error))
         headers = headers_of(sent, spec, self._now_ms() // 1_000)
-        exchange = await self._egress.post(spec.target_url, headers, sent.body, spec.timeout_s)
-        url, answer = spec.target_url, exchange.answer
+        exchange = await self._egress.post(spec.target_url, headers, sent.body, spec.timeout_s, spec.tls)
+        url, answer = shown_url(spec.target_url), exchange.answer
         if answer.success:
             return Outcome(_attempt(delivery, exchange, url, AttemptStatus.SUCCESS, NextStep(None, "")))
         chance = Chance(self._now_ms(), random.random(), self._scale)  # noqa: S311 - spreads load, guards nothing

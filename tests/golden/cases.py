@@ -17,6 +17,7 @@ from schemas.outcome import Outcome, OutcomeAction, OutcomeResult
 from schemas.rejection import Rejection
 from schemas.retry import RetrySpec
 from schemas.stored import Record
+from schemas.tls import TlsSpec
 
 EVENT_ID = "01JD8Z6Q3M8T5V7X9Y2A4C6E8G"
 RECEIVED_MS = 1_767_323_045_678  # 2026-01-02T03:04:05.678Z
@@ -305,7 +306,13 @@ RECORDS = {
             subscriber_name="Billing",
             target_url="https://billing.example.com/hooks?a=1",
             event_types=["order.*", "refund.created"],
-            headers={"X-Team": "billing"},
+            headers={"Authorization": "Bearer of-billing"},
+            tls=TlsSpec(
+                ca_pem="an authority",
+                client_cert_pem="a certificate",
+                client_key_pem="a key",
+                server_name="hooks.internal",
+            ),
             secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
             retry=RetrySpec(delays_s=[1, 2.5, 60]),
             timeout_s=20,
