@@ -145,7 +145,6 @@ async def test_a_hundred_subscriptions_get_a_megabyte_that_is_stored_and_read_on
     assert await run.figure("hooklog_bodies_read") - reads == 1
     assert run.carried_bytes() - carried < 2 * MIB  # by value it would be 100
     # The body, what 32 connections may hold of it, and what an event takes on its way through dispatch.
-    print(f"log grew {run.carried_bytes() - carried} bytes, peak {run.peak_bytes() - before} bytes above")
     assert run.peak_bytes() - before < 80 * MIB
 
 
