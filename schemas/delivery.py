@@ -29,6 +29,9 @@ class Delivery:
         attempt: the number of the attempt to make next, from 1.
         parks: how often it was put aside before this attempt.
         due_ms: epoch milliseconds before which that attempt must not be made; 0 is at once.
+        replay_id: the replay that made it, or empty.
+        released_ms: epoch milliseconds at which a replay of many made it, from when its age counts; else 0.
+        webhook_id: what the receiver knows it by when that is not the event's id, else empty.
         reason: why it waits or has given up, for people.
     """
 
@@ -49,6 +52,8 @@ class Delivery:
     parks: int = 0
     due_ms: int = 0
     replay_id: str = ""
+    released_ms: int = 0
+    webhook_id: str = ""
     reason: str = ""
 
     def next_attempt(self, due_ms: int, reason: str) -> "Delivery":
@@ -85,6 +90,8 @@ def encode_delivery(delivery: Delivery) -> list[tuple[str, bytes]]:
         ("hl-parks", str(delivery.parks) if delivery.parks else ""),
         ("hl-due-ms", str(delivery.due_ms) if delivery.due_ms else ""),
         ("hl-replay-id", delivery.replay_id),
+        ("hl-released-ms", str(delivery.released_ms) if delivery.released_ms else ""),
+        ("hl-webhook-id", delivery.webhook_id),
         ("hl-reason", delivery.reason),
         ("traceparent", delivery.traceparent),
     )
@@ -119,5 +126,7 @@ def decode_delivery(value: bytes | None, headers: Headers) -> Delivery:
         parks=integer(values, "hl-parks", 0),
         due_ms=integer(values, "hl-due-ms", 0),
         replay_id=values.get("hl-replay-id", ""),
+        released_ms=integer(values, "hl-released-ms", 0),
+        webhook_id=values.get("hl-webhook-id", ""),
         reason=values.get("hl-reason", ""),
     )

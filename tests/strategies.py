@@ -60,6 +60,8 @@ deliveries = st.builds(
     parks=NUMBER,
     due_ms=NUMBER,
     replay_id=TEXT,
+    released_ms=NUMBER,
+    webhook_id=TEXT,
     reason=TEXT,
 )
 

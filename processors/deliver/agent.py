@@ -150,8 +150,9 @@ class DeliverAgent:
             return self._step.cancelled(job.delivery, DELETED)
         if not subscription.spec.is_active:
             return self._step.cancelled(job.delivery, INACTIVE)
-        if self._now_ms() > end_ms_of(job.delivery.received_ms, job.delivery.replay_id, subscription.spec.retry):
-            return self._step.expired(job.delivery)
+        delivery, retry = job.delivery, subscription.spec.retry
+        if self._now_ms() > end_ms_of(delivery.received_ms, delivery.replay_id, retry, delivery.released_ms):
+            return self._step.expired(delivery)
         job.give_up_ms = self._now_ms() + round(subscription.spec.timeout_s * 1_000) + GRACE_MS
         return await self._step.attempt(job.delivery, subscription)
 
