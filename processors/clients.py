@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 from processors.delay.service import DelayService
 from processors.deliver.egress import Egress
 from processors.deliver.finished import FinishedAttempts
+from processors.replay.service import ReplayService
 from runtime.kafka import Appender, EndOffsets
 from runtime.tables import ConfigTables
 
@@ -42,13 +43,15 @@ class Clients:
     egress: Egress
     finished: FinishedAttempts
     delay: DelayService
+    replays: ReplayService
     ends: EndOffsets
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Starts all, stops all in reverse order."""
         async with contextlib.AsyncExitStack() as stack:
-            for client in (self.appender, self.tables, self.egress, self.finished, self.delay, self.ends):
+            parts = (self.appender, self.tables, self.egress, self.finished, self.delay, self.replays, self.ends)
+            for client in parts:
                 await _start(client)
                 stack.push_async_callback(client.stop)
             yield
