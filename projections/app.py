@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from projections.migrate import MigrationChangedError, migrate
 from projections.query.api import Parts, build_api
 from projections.query.readers import LOG_SETTINGS, SETTINGS, Readers
+from projections.query.replays import Replayer
 from projections.query.resend import Resender
 from projections.writer.metrics import WriterMetrics
 from projections.writer.records import Records, Revoked
@@ -121,7 +122,14 @@ class _Service:
 
     def _server(self) -> _Server:
         admin = AdminKey(load_admin_key(self._settings))
-        parts = Parts(self._logs, self._stats, self._sql, Resender(self._logs, self._appender, _now_ms), _now_ms)
+        parts = Parts(
+            logs=self._logs,
+            stats=self._stats,
+            sql=self._sql,
+            resender=Resender(self._logs, self._appender, _now_ms),
+            replayer=Replayer(self._logs, self._stats, self._appender, _now_ms),
+            now_ms=_now_ms,
+        )
         api = build_api(admin, self._health(), parts)
         app = HttpMetrics(AllowedHosts(api, self._settings.allowed_host_names), self._registry)
         return _Server(
