@@ -7,12 +7,16 @@ passed over. What senders repeated was not delivered the first time, so no mode 
 from dataclasses import dataclass
 
 from projections.query.filters import like_of
+from projections.query.readers import LOG_SETTINGS
 from projections.query.replay_request import ReplayRequest
 from projections.query.span import Span
 from runtime.clickhouse import Client
 
 PAGE_ROWS = 100_000
-"""What one answer may have (`max_result_rows`)."""
+"""Every page asks the whole question again, two to four seconds of a million events; more rows take too much memory."""
+
+CHOICE_SETTINGS = LOG_SETTINGS | {"max_result_rows": PAGE_ROWS, "max_execution_time": 20}
+"""ClickHouse's own settings for these questions."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,8 +44,8 @@ from schemas.streams import REPLAYS
 
 log = structlog.get_logger(__name__)
 
-MAX_ITEMS = 1_000_000
-"""Of one replay: half an hour at the highest rate, and some ten seconds of choosing."""
+MAX_ITEMS = 500_000
+"""Of one replay: whoever asks waits while they are chosen, and a command waits for 30 seconds at most."""
 
 MAX_RECENT = 1_000
 """Replays that can be asked about before the table has them."""
