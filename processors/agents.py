@@ -4,6 +4,7 @@
     events ─▶ dispatch (joins tables.*, knows dispatches) ─▶ deliveries, dispatches
     deliveries ─▶ deliver ─POST─▶ endpoint;  ─▶ retry.* | park.* | dead,  then attempts
     retry.*, park.* ─▶ delay service ─▶ the next stream of the ladder, at last deliveries
+    replays ─▶ replay service (reads events by position) ─▶ deliveries, replays
 
 Every agent gets batches (`batchfed`), acknowledges each record when everything that follows from it is stored, and
 never before.

@@ -31,6 +31,8 @@ from processors.dispatch.dedup import Deduplicator
 from processors.dispatch.index import SubscriptionIndex
 from processors.metrics import WorkerMetrics
 from processors.ownership import Ownership
+from processors.replay.run import RunParts
+from processors.replay.service import ReplayService
 from processors.tasks import OnCrash, Tasks
 from processors.turns import Turns
 from processors.watch import watch
@@ -138,12 +140,14 @@ class Worker:
     def _clients(self) -> Clients:
         settings, names = self._settings, self._names
         appender = Appender(settings.bootstrap, names, pace_s=APPEND_PACE_S)
+        tables = ConfigTables(settings.bootstrap, names, self._keyring)
         return Clients(
-            tables=ConfigTables(settings.bootstrap, names, self._keyring),
+            tables=tables,
             appender=appender,
             egress=Egress(self._policy, now_ms, settings.egress_dns_servers),
             bodies=Bodies(PositionReader(settings.bootstrap, names(EVENTS))),
             ends=EndOffsets(settings.bootstrap),
+            replays=ReplayService(RunParts(settings, names, tables, appender, now_ms), self._on_crash),
             finished=FinishedAttempts(settings.bootstrap, names(ATTEMPTS), settings.partitions),
             delay=DelayService(
                 bootstrap=settings.bootstrap,
@@ -235,6 +239,7 @@ class Worker:
             "tables": lambda: clients.tables.current,
             "attempts": lambda: clients.finished.running,
             "delay": lambda: clients.delay.running,
+            "replays": lambda: clients.replays.running,
             "group": self._ownership.certain,
             "flow": lambda: self._app.consumer.flowing,
         }

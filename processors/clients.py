@@ -13,6 +13,7 @@ from processors.delay.service import DelayService
 from processors.deliver.bodies import Bodies
 from processors.deliver.egress import Egress
 from processors.deliver.finished import FinishedAttempts
+from processors.replay.service import ReplayService
 from runtime.kafka import Appender, EndOffsets
 from runtime.tables import ConfigTables
 
@@ -44,14 +45,24 @@ class Clients:
     bodies: Bodies
     finished: FinishedAttempts
     delay: DelayService
+    replays: ReplayService
     ends: EndOffsets
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Starts all, stops all in reverse order."""
         async with contextlib.AsyncExitStack() as stack:
-            clients = (self.appender, self.tables, self.egress, self.bodies, self.finished, self.delay, self.ends)
-            for client in clients:
+            parts = (
+                self.appender,
+                self.tables,
+                self.egress,
+                self.bodies,
+                self.finished,
+                self.delay,
+                self.replays,
+                self.ends,
+            )
+            for client in parts:
                 await _start(client)
                 stack.push_async_callback(client.stop)
             yield

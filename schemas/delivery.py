@@ -71,6 +71,9 @@ class Delivery:
         attempt: the number of the attempt to make next, from 1.
         parks: how often it was put aside before this attempt.
         due_ms: epoch milliseconds before which that attempt must not be made; 0 is at once.
+        replay_id: the replay that made it, or empty.
+        released_ms: epoch milliseconds at which a replay of many made it, from when its age counts; else 0.
+        webhook_id: what the receiver knows it by when that is not the event's id, else empty.
         reason: why it waits or has given up, for people.
         request_headers: of the event, as it keeps them; only for a subscription with a transform.
         body_ref: where the body stands, when it does not travel along; `body` is then empty, until it was read there.
@@ -93,6 +96,8 @@ class Delivery:
     parks: int = 0
     due_ms: int = 0
     replay_id: str = ""
+    released_ms: int = 0
+    webhook_id: str = ""
     reason: str = ""
     request_headers: tuple[tuple[str, str], ...] = ()
     body_ref: BodyRef | None = None
@@ -140,6 +145,8 @@ def encode_delivery(delivery: Delivery) -> list[tuple[str, bytes]]:
         ("hl-parks", str(delivery.parks) if delivery.parks else ""),
         ("hl-due-ms", str(delivery.due_ms) if delivery.due_ms else ""),
         ("hl-replay-id", delivery.replay_id),
+        ("hl-released-ms", str(delivery.released_ms) if delivery.released_ms else ""),
+        ("hl-webhook-id", delivery.webhook_id),
         ("hl-reason", delivery.reason),
         ("hl-event-headers", headers_text(delivery.request_headers) if delivery.request_headers else ""),
         ("traceparent", delivery.traceparent),
@@ -183,6 +190,8 @@ def decode_delivery(value: bytes | None, headers: Headers) -> Delivery:
         parks=integer(values, "hl-parks", 0),
         due_ms=integer(values, "hl-due-ms", 0),
         replay_id=values.get("hl-replay-id", ""),
+        released_ms=integer(values, "hl-released-ms", 0),
+        webhook_id=values.get("hl-webhook-id", ""),
         reason=values.get("hl-reason", ""),
         request_headers=headers_in(values.get("hl-event-headers", "[]")),
     )

@@ -58,6 +58,7 @@ DISPATCHES = Stream("dispatches", 30 * DAY_MS)
 DELIVERIES = Stream("deliveries", 7 * DAY_MS)
 ATTEMPTS = Stream("attempts", 30 * DAY_MS)
 DEAD = Stream("dead", 30 * DAY_MS)
+REPLAYS = Stream("replays", 30 * DAY_MS)
 OUTCOMES = Stream("config.outcomes", 30 * DAY_MS, single=True)
 
 INTAKE = {
@@ -95,6 +96,7 @@ ALL_STREAMS = (
     *PARK_TIERS,
     ATTEMPTS,
     DEAD,
+    REPLAYS,
 )
 
 

@@ -67,6 +67,8 @@ plain_deliveries = st.builds(
     parks=NUMBER,
     due_ms=NUMBER,
     replay_id=TEXT,
+    released_ms=NUMBER,
+    webhook_id=TEXT,
     reason=TEXT,
     request_headers=st.lists(st.tuples(TEXT, TEXT), max_size=3).map(tuple),
 )

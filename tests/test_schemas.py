@@ -17,6 +17,7 @@ from schemas.headers import MalformedRecordError, epoch_ms, rfc3339
 from schemas.ids import RECORD_ID, delivery_id, new_id, ulid_time_ms
 from schemas.outcome import Outcome, decode_outcome, encode_outcome
 from schemas.rejection import Rejection, decode_rejection, encode_rejection
+from schemas.replay import decode_replay_record
 from schemas.stored import decode_record
 from schemas.values import MAX_DEPTH, is_too_deep
 from tests import strategies as draw
@@ -28,6 +29,7 @@ VALUE_DECODERS: dict[str, Callable[[bytes], Any]] = {
     "dispatch": decode_dispatch,
     "rejection": decode_rejection,
     "outcome": decode_outcome,
+    "replay": decode_replay_record,
     "sources": lambda value: decode_record("sources", value, unseal),
     "topics": lambda value: decode_record("topics", value, unseal),
     "subscriptions": lambda value: decode_record("subscriptions", value, unseal),

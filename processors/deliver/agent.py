@@ -160,10 +160,11 @@ class DeliverAgent:
             return self._step.cancelled(job.delivery, DELETED)
         if not subscription.spec.is_active:
             return self._step.cancelled(job.delivery, INACTIVE)
-        if self._now_ms() > end_ms_of(job.delivery.received_ms, job.delivery.replay_id, subscription.spec.retry):
-            return self._step.expired(job.delivery)
+        asked, retry = job.delivery, subscription.spec.retry
+        if self._now_ms() > end_ms_of(asked.received_ms, asked.replay_id, retry, asked.released_ms):
+            return self._step.expired(asked)
         if delivery is None:
-            return self._step.body_gone(job.delivery)
+            return self._step.body_gone(asked)
         job.give_up_ms = self._now_ms() + round(subscription.spec.timeout_s * 1_000) + GRACE_MS
         return await self._step.attempt(delivery, subscription)
 

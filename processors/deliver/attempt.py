@@ -116,7 +116,7 @@ class AttemptStep:
         if answer.success:
             return Outcome(_attempt(delivery, exchange, url, AttemptStatus.SUCCESS, NextStep(None, "")))
         chance = Chance(self._now_ms(), random.random(), self._scale)  # noqa: S311 - spreads load, guards nothing
-        end_ms = end_ms_of(delivery.received_ms, delivery.replay_id, spec.retry)
+        end_ms = end_ms_of(delivery.received_ms, delivery.replay_id, spec.retry, delivery.released_ms)
         step = after_failure(answer, spec.retry, delivery.attempt, end_ms, chance)
         if step.due_ms is None:
             failed = _attempt(delivery, exchange, url, AttemptStatus.FAILED, step)

@@ -32,13 +32,14 @@ class Join:
 def join(event: Event, index: SubscriptionIndex, config_version: int, body_ref: BodyRef | None = None) -> Join:
     """Matches an event with the subscriptions of its topic; with a reference the body stays where it is."""
     found = index.find(EventView(event))
-    deliveries = [_delivery(event, subscription, config_version, body_ref) for subscription in found.matched]
+    deliveries = [delivery_of(event, subscription, config_version, body_ref) for subscription in found.matched]
     return Join(deliveries, dict(found.skipped), found.listed())
 
 
-def _delivery(
+def delivery_of(
     event: Event, subscription: Record[SubscriptionSpec], config_version: int, body_ref: BodyRef | None
 ) -> Delivery:
+    """What an event makes for a subscription that gets it."""
     return Delivery(
         delivery_id=delivery_id(event.event_id, subscription.spec.id, subscription.generation),
         event_id=event.event_id,

@@ -159,3 +159,20 @@ RESENT: dict[str, Any] = {
     "subscription_id": "deploy",
     "status": "PENDING",
 }
+
+REPLAY: dict[str, Any] = {
+    "replay_id": _REPLAY_ID,
+    "created_at": _AT,
+    "updated_at": "2026-01-02T03:04:35.690Z",
+    "state": "RUNNING",
+    "asked": {"mode": "failed", "subscription_id": "deploy", "since": "-1d"},
+    "requested_by": "admin",
+    "rate_per_s": 50,
+    "new_id": False,
+    "total": 2_000,
+    "sent": 1_498,
+    "skipped": {"event_expired": 2},
+    "progress": 0.75,
+}
+
+REPLAY_COUNT: dict[str, Any] = {"mode": "failed", "total": 2_000, "subscriptions": {"deploy": 2_000}}

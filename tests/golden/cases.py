@@ -15,6 +15,7 @@ from schemas.dispatch import Dispatch, Skip
 from schemas.event import Event
 from schemas.outcome import Outcome, OutcomeAction, OutcomeResult
 from schemas.rejection import Rejection
+from schemas.replay import Cancel, Chunk, Destination, Item, Replay, ReplayRecord, ReplayState
 from schemas.retry import RetrySpec
 from schemas.stored import Record
 from schemas.tls import TlsSpec
@@ -104,6 +105,21 @@ DELIVERIES = {
         received_ms=RECEIVED_MS,
         body=b"",
         body_ref=BodyRef(7, 184_467, 1_048_576, "7d1c6f0be35a49d2c1f6a0b3e8d94c57"),
+    ),
+    "delivery_of_a_replay": Delivery(
+        delivery_id="0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+        event_id=EVENT_ID,
+        subscription_id="billing",
+        topic_id="orders",
+        source_id="shop",
+        event_type="order.created",
+        generation=17,
+        config_version=42,
+        received_ms=RECEIVED_MS,
+        body=b"",
+        replay_id="01JD8Z7A0B1C2D3E4F5G6H7J8K",
+        released_ms=RECEIVED_MS + 86_400_000,
+        webhook_id="0f1e2d3c4b5a69788796a5b4c3d2e1f0",
     ),
 }
 
@@ -263,6 +279,31 @@ OUTCOMES = {
         field="auth_type",
         reason="must be one of github, hmac, none",
     ),
+}
+
+_REPLAY_ID = "01JD8Z7A0B1C2D3E4F5G6H7J8K"
+
+REPLAYS: dict[str, ReplayRecord] = {
+    "replay_chunk": Chunk(
+        replay_id=_REPLAY_ID,
+        destinations=[Destination("billing", 17), Destination("search")],
+        items=[Item(3, 9_007_199_254_740_993, EVENT_ID, 0), Item(3, 9_007_199_254_740_993, EVENT_ID, 1)],
+    ),
+    "replay": Replay(
+        replay_id=_REPLAY_ID,
+        asked={"mode": "failed", "subscription_id": "billing", "since": "2026-01-01T00:00:00.000Z"},
+        requested_by="admin",
+        rate_per_s=50,
+        new_id=True,
+        total=5,
+        items=4,
+        state=ReplayState.RUNNING,
+        position=3,
+        sent=2,
+        skipped={"event_unknown": 1, "event_expired": 1},
+        updated_ms=RECEIVED_MS,
+    ),
+    "replay_cancel": Cancel(replay_id=_REPLAY_ID, requested_by="admin", at_ms=RECEIVED_MS),
 }
 
 
