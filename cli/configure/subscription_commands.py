@@ -45,6 +45,15 @@ def apply(
         list[str] | None, typer.Option("--header", "-H", metavar="NAME: VALUE", help="Sent along; may be repeated.")
     ] = None,
     max_in_flight: Annotated[int | None, typer.Option("--max-in-flight", help="Requests at once, at most.")] = None,
+    rate_limit: Annotated[
+        float | None, typer.Option("--rate-limit", metavar="PER_SECOND", help="Requests a second, at most.")
+    ] = None,
+    burst: Annotated[
+        int | None, typer.Option("--burst", help="Of the rate limit: requests at once after a silence.")
+    ] = None,
+    disable_after_days: Annotated[
+        float | None, typer.Option("--disable-after-days", help="Days of failures that end it; 0 is never.")
+    ] = None,
     timeout_s: Annotated[float | None, typer.Option("--timeout-s", help="Seconds that an answer may take.")] = None,
     secret: options.Secrets = None,
     secret_file: options.SecretFile = None,
@@ -65,6 +74,8 @@ def apply(
         event_types=event_type,
         headers=_headers(header) if header else None,
         max_in_flight=max_in_flight,
+        rate_limit=_rate_limit(rate_limit, burst),
+        disable_after_days=disable_after_days,
         timeout_s=timeout_s,
         subscriber_name=name,
         is_active=active,
@@ -96,6 +107,12 @@ def _set_active(record_id: str, if_version: int | None, *, active: bool, as_json
     from cli.configure.records import update
 
     update(SUBSCRIPTION, record_id, {"is_active": active}, if_version, as_json=as_json)
+
+
+def _rate_limit(per_second: float | None, burst: int | None) -> dict[str, object] | None:
+    if per_second is None and burst is not None:
+        raise typer.BadParameter("needs --rate-limit", param_hint="--burst")
+    return options.chosen(per_second=per_second, burst=burst) or None
 
 
 def _headers(texts: list[str]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from schemas.config import (
     DedupRule,
     EventTypeRule,
     OrderingKeyRule,
+    RateLimitSpec,
     SourceSpec,
     Spec,
     SubscriptionSpec,
@@ -271,6 +272,8 @@ RECORDS = {
             retry=RetrySpec(delays_s=[1, 2.5, 60]),
             timeout_s=20,
             max_in_flight=5,
+            rate_limit=RateLimitSpec(per_second=2.5, burst=10),
+            disable_after_days=2,
         )
     ),
 }
