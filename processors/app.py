@@ -4,11 +4,10 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from importlib.metadata import entry_points
 
 import structlog
-import uvicorn
 import uvloop
 from starlette.applications import Starlette
 
@@ -23,13 +22,17 @@ from processors.delay.service import DelayService
 from processors.deliver.agent import DeliverAgent
 from processors.deliver.attempt import AttemptStep
 from processors.deliver.egress import Egress
+from processors.deliver.failing import FailingSubscriptions
 from processors.deliver.finished import FinishedAttempts
+from processors.deliver.gates import Gates
 from processors.deliver.gone import GoneSubscriptions
+from processors.deliver.reports import Reports
 from processors.dispatch.agent import Dispatcher
 from processors.dispatch.dedup import Deduplicator
 from processors.dispatch.index import SubscriptionIndex
 from processors.metrics import WorkerMetrics
 from processors.ownership import Ownership
+from processors.serving import serving
 from processors.tasks import OnCrash, Tasks
 from processors.turns import Turns
 from processors.watch import watch
@@ -45,7 +48,7 @@ from runtime.secrets_files import load_encryption_keys
 from runtime.settings import Settings
 from runtime.tables import ConfigTables
 from runtime.telemetry import configure_logging
-from schemas.streams import ATTEMPTS, DISPATCHES, PARK_TIERS, RETRY_TIERS, StreamNames
+from schemas.streams import ATTEMPTS, DISPATCHES, HEALTH, PARK_TIERS, RETRY_TIERS, StreamNames
 
 log = structlog.get_logger(__name__)
 
@@ -116,6 +119,8 @@ class Worker:
         self._ladder = Ladder(RETRY_TIERS, settings.retry_scale)
         self._parking = Ladder(PARK_TIERS, settings.retry_scale)
         self.metrics = WorkerMetrics()
+        self._reports = Reports(now_ms)
+        self._gates = Gates(now_ms, settings.retry_scale, self._reports.breaker)
         self.clients = self._clients()
         self._app = BatchApp(
             f"{settings.kafka_prefix}processors",
@@ -136,12 +141,23 @@ class Worker:
     def _clients(self) -> Clients:
         settings, names = self._settings, self._names
         appender = Appender(settings.bootstrap, names, pace_s=APPEND_PACE_S)
+        tables = ConfigTables(settings.bootstrap, names, self._keyring)
+        self._gone = GoneSubscriptions(tables, self._keyring, appender)
         return Clients(
-            tables=ConfigTables(settings.bootstrap, names, self._keyring),
+            tables=tables,
             appender=appender,
             egress=Egress(self._policy, now_ms),
             ends=EndOffsets(settings.bootstrap),
             finished=FinishedAttempts(settings.bootstrap, names(ATTEMPTS), settings.partitions),
+            failing=FailingSubscriptions(
+                bootstrap=settings.bootstrap,
+                kafka_topic=names(HEALTH),
+                appender=appender,
+                gone=self._gone,
+                reports=self._reports,
+                now_ms=now_ms,
+                scale=settings.retry_scale,
+            ),
             delay=DelayService(
                 bootstrap=settings.bootstrap,
                 names=names,
@@ -159,7 +175,8 @@ class Worker:
         clients = self.clients
         step = AttemptStep(
             egress=clients.egress,
-            gone=GoneSubscriptions(clients.tables, self._keyring, clients.appender),
+            gone=self._gone,
+            failing=clients.failing,
             appender=clients.appender,
             ladder=self._ladder,
             parking=self._parking,
@@ -171,7 +188,9 @@ class Worker:
             acker=self._deliver_acker,
             ownership=self._ownership,
             finished=clients.finished,
+            failing=clients.failing,
             step=step,
+            gates=self._gates,
             tables=clients.tables,
             now_ms=now_ms,
             on_crash=self._on_crash,
@@ -206,6 +225,7 @@ class Worker:
         lanes, delay = self._deliver.lanes, self.clients.delay
         self.metrics.gauge("hooklog_lane_jobs", "Attempts waiting or in flight", lambda: lanes.jobs)
         self.metrics.gauge("hooklog_in_flight", "Requests in flight", lambda: len(lanes.running))
+        self.metrics.gauge("hooklog_breakers_open", "Endpoints left alone, or being probed", lambda: self._gates.open)
         self.metrics.gauge("hooklog_dedup_entries", "Senders' ids kept on disk", lambda: self._dedup.entries)
         self.metrics.gauge("hooklog_delay_held", "Delayed deliveries in memory", lambda: delay.held)
         self.metrics.gauge("hooklog_delay_released", "Delayed deliveries released", lambda: delay.released)
@@ -234,22 +254,8 @@ class Worker:
         }
         routes = Health("processors", checks, self.metrics.registry).routes()
         app = AllowedHosts(Starlette(routes=routes), [self._settings.host, *self._settings.allowed_host_names])
-        server = _Server(
-            uvicorn.Config(
-                app,
-                host=self._settings.host,
-                port=self._settings.processors_port,
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-            )
-        )
-        serving = asyncio.create_task(server.serve())
-        try:
+        async with serving(app, self._settings.host, self._settings.processors_port):
             yield
-        finally:
-            server.should_exit = True
-            await serving
 
     async def until(self, stop: asyncio.Event) -> None:
         """Returns when told to stop, or when the Faust app has crashed."""
@@ -281,12 +287,3 @@ class Worker:
                 await self._app.consumer.commit()
         except TimeoutError:
             log.warning("drained_without_commit")  # what was finished is known to be, from its attempts
-
-
-class _Server(uvicorn.Server):
-    """A server that leaves the process's signals alone."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Captures none."""
-        yield

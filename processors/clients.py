@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 
 from processors.delay.service import DelayService
 from processors.deliver.egress import Egress
+from processors.deliver.failing import FailingSubscriptions
 from processors.deliver.finished import FinishedAttempts
 from runtime.kafka import Appender, EndOffsets
 from runtime.tables import ConfigTables
@@ -41,6 +42,7 @@ class Clients:
     appender: Appender
     egress: Egress
     finished: FinishedAttempts
+    failing: FailingSubscriptions
     delay: DelayService
     ends: EndOffsets
 
@@ -48,10 +50,13 @@ class Clients:
     async def running(self) -> AsyncIterator[None]:
         """Starts all, stops all in reverse order."""
         async with contextlib.AsyncExitStack() as stack:
-            for client in (self.appender, self.tables, self.egress, self.finished, self.delay, self.ends):
+            for client in self._in_order():
                 await _start(client)
                 stack.push_async_callback(client.stop)
             yield
+
+    def _in_order(self) -> tuple[Client, ...]:
+        return (self.appender, self.tables, self.egress, self.finished, self.failing, self.delay, self.ends)
 
 
 async def _start(client: Client) -> None:

@@ -69,6 +69,11 @@ class Breaker:
     _open_until_ms: int = 0
     _asked_until_ms: int = 0  # what a Retry-After asked for since the last success
 
+    @property
+    def fresh(self) -> bool:
+        """Whether nothing speaks against the endpoint."""
+        return self.state is BreakerState.CLOSED and not self._score
+
     def admit(self, now_ms: int) -> float:
         """Whether a request may start now.
 

@@ -36,6 +36,10 @@ class Parking:
 
     _booked_until_ms: float = 0.0
 
+    def booked(self, now_ms: int) -> bool:
+        """Whether there are places that have not come yet."""
+        return self._booked_until_ms > now_ms
+
     def delay_s(
         self,
         now_ms: int,

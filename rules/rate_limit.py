@@ -34,10 +34,18 @@ class RateLimit:
             0 when it was taken, else in how many seconds to ask again: earlier there is none.
         """
         now_ns = now_ms * _MS_NS
-        place_ns = -int(-_S_NS // self.per_second)  # rounded up: never more than allowed
-        debt_ns = min(max(self._paid_until_ns - now_ns, 0), self.burst * place_ns)
-        if (short_ns := debt_ns + place_ns - self.burst * place_ns) > 0:
-            self._paid_until_ns = now_ns + debt_ns
-            return -(-short_ns // _MS_NS) / 1_000
-        self._paid_until_ns = now_ns + debt_ns + place_ns
-        return 0.0
+        debt_ns, place_ns = self._debt_ns(now_ns), self._place_ns()
+        wait_s = self.wait_s(now_ms)
+        self._paid_until_ns = now_ns + debt_ns + (0 if wait_s else place_ns)
+        return wait_s
+
+    def wait_s(self, now_ms: int, ahead: int = 0) -> float:
+        """In how many seconds there is a place, after `ahead` others have taken theirs; takes nothing."""
+        short_ns = self._debt_ns(now_ms * _MS_NS) + (1 + ahead - self.burst) * self._place_ns()
+        return -(-short_ns // _MS_NS) / 1_000 if short_ns > 0 else 0.0
+
+    def _debt_ns(self, now_ns: int) -> int:
+        return min(max(self._paid_until_ns - now_ns, 0), self.burst * self._place_ns())
+
+    def _place_ns(self) -> int:
+        return -int(-_S_NS // self.per_second)  # rounded up: never more than allowed

@@ -73,3 +73,17 @@ def test_a_limit_that_is_raised_gives_no_second_burst() -> None:
     limit.burst = 6
     assert limit.take(NOW_MS) == 0
     assert limit.take(NOW_MS) == 0.5
+
+
+@given(rates, bursts, gaps_ms, st.integers(0, 20))
+def test_the_wait_behind_others_is_when_one_more_has_its_place(
+    per_second: float, burst: int, gaps: list[int], ahead: int
+) -> None:
+    limit, now_ms = RateLimit(per_second, burst), NOW_MS
+    for now_ms in times_of(gaps):
+        limit.take(now_ms)
+    expected_ms, at_ms = now_ms + limit.wait_s(now_ms, ahead) * 1_000, now_ms
+    for _ in range(ahead + 1):
+        while wait_s := limit.take(at_ms):
+            at_ms += math.ceil(wait_s * 1_000)
+    assert abs(at_ms - expected_ms) <= ahead + 1  # whole milliseconds: each comes up to one later than it could

@@ -118,7 +118,8 @@ class Trial:
     async def _projected(self) -> dict[str, int]:
         counts = {}
         for table in ("events", "dispatches", "attempts", "projection_errors"):
-            (row,) = await self.stack.sql(f"SELECT count() AS n FROM {table} FINAL")  # noqa: S608 - names above
+            where = " WHERE kind != 'parked'" if table == "attempts" else ""
+            (row,) = await self.stack.sql(f"SELECT count() AS n FROM {table} FINAL{where}")  # noqa: S608 - names above
             counts[table] = int(row["n"])
         states = await self.stack.sql("SELECT status, count() AS n FROM deliveries FINAL GROUP BY status")
         return counts | {str(row["status"]): int(row["n"]) for row in states}
