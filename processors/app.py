@@ -26,6 +26,7 @@ from processors.deliver.failing import FailingSubscriptions
 from processors.deliver.finished import FinishedAttempts
 from processors.deliver.gates import Gates
 from processors.deliver.gone import GoneSubscriptions
+from processors.deliver.job import Job
 from processors.deliver.reports import Reports
 from processors.dispatch.agent import Dispatcher
 from processors.dispatch.dedup import Deduplicator
@@ -48,6 +49,7 @@ from runtime.secrets_files import load_encryption_keys
 from runtime.settings import Settings
 from runtime.tables import ConfigTables
 from runtime.telemetry import configure_logging
+from schemas.config import RateLimitSpec
 from schemas.streams import ATTEMPTS, DISPATCHES, HEALTH, PARK_TIERS, RETRY_TIERS, StreamNames
 
 log = structlog.get_logger(__name__)
@@ -120,7 +122,7 @@ class Worker:
         self._parking = Ladder(PARK_TIERS, settings.retry_scale)
         self.metrics = WorkerMetrics()
         self._reports = Reports(now_ms)
-        self._gates = Gates(now_ms, settings.retry_scale, self._reports.breaker)
+        self._gates = Gates(now_ms, settings.retry_scale, self._limit_of, self._reports.breaker)
         self.clients = self._clients()
         self._app = BatchApp(
             f"{settings.kafka_prefix}processors",
@@ -170,6 +172,10 @@ class Worker:
                 on_crash=self._on_crash,
             ),
         )
+
+    def _limit_of(self, job: Job) -> RateLimitSpec | None:
+        subscription = self.clients.tables.subscription(job.lane)
+        return subscription.spec.rate_limit if subscription else None
 
     def _deliver_agent(self) -> DeliverAgent:
         clients = self.clients

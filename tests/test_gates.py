@@ -22,13 +22,19 @@ class Bench:
     def __init__(self, scale: float = 1.0) -> None:
         self.now_ms = 1_800_000_000_000
         self.told: list[tuple[str, BreakerState]] = []
-        self.gates = Gates(lambda: self.now_ms, scale, lambda job, state: self.told.append((job.lane, state)))
+        self.limits: dict[str, RateLimitSpec | None] = {}
         self.numbers = iter(range(1_000_000))
+        self.gates = Gates(lambda: self.now_ms, scale, self.limit_of, self.tell)
+
+    def limit_of(self, job: Job) -> RateLimitSpec | None:
+        return self.limits.get(job.lane)
+
+    def tell(self, job: Job, state: BreakerState) -> None:
+        self.told.append((job.lane, state))
 
     def job(self, lane: str = "a", **limit: Any) -> Job:
-        made = job(lane, next(self.numbers), max_in_flight=20)
-        made.rate_limit = RateLimitSpec(**limit) if limit else None
-        return made
+        self.limits[lane] = RateLimitSpec(**limit) if limit else None
+        return job(lane, next(self.numbers), max_in_flight=20)
 
     def fail(self, times: int, lane: str = "a", answer: Answer = OVERLOAD) -> None:
         for _ in range(times):

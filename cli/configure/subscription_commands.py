@@ -8,6 +8,11 @@ from cli.configure import options
 from cli.configure.kinds import SUBSCRIPTION
 from cli.configure.record_group import add_common, group
 
+RateLimit = Annotated[
+    float | None,
+    typer.Option("--rate-limit", metavar="PER_SECOND", help="Requests a second, at most; at once those of one second."),
+]
+
 app = group(SUBSCRIPTION, "Which events go where, and how.")
 
 
@@ -45,15 +50,7 @@ def apply(
         list[str] | None, typer.Option("--header", "-H", metavar="NAME: VALUE", help="Sent along; may be repeated.")
     ] = None,
     max_in_flight: Annotated[int | None, typer.Option("--max-in-flight", help="Requests at once, at most.")] = None,
-    rate_limit: Annotated[
-        float | None, typer.Option("--rate-limit", metavar="PER_SECOND", help="Requests a second, at most.")
-    ] = None,
-    burst: Annotated[
-        int | None, typer.Option("--burst", help="Of the rate limit: requests at once after a silence.")
-    ] = None,
-    disable_after_days: Annotated[
-        float | None, typer.Option("--disable-after-days", help="Days of failures that end it; 0 is never.")
-    ] = None,
+    rate_limit: RateLimit = None,
     timeout_s: Annotated[float | None, typer.Option("--timeout-s", help="Seconds that an answer may take.")] = None,
     secret: options.Secrets = None,
     secret_file: options.SecretFile = None,
@@ -74,21 +71,13 @@ def apply(
         event_types=event_type,
         headers=_headers(header) if header else None,
         max_in_flight=max_in_flight,
-        rate_limit=_rate_limit(rate_limit, burst),
-        disable_after_days=disable_after_days,
+        rate_limit=None if rate_limit is None else {"per_second": rate_limit},
         timeout_s=timeout_s,
         subscriber_name=name,
         is_active=active,
     )
-    apply_one(
-        SUBSCRIPTION,
-        record_id,
-        assignments(sets or []) | fields | options.secret_fields(secret, secret_file),
-        file,
-        create_only=create_only,
-        if_version=if_version,
-        as_json=as_json,
-    )
+    given = assignments(sets or []) | fields | options.secret_fields(secret, secret_file)
+    apply_one(SUBSCRIPTION, record_id, given, file, create_only=create_only, if_version=if_version, as_json=as_json)
 
 
 @app.command(epilog="Example: hooklog subscriptions pause orders-billing")
@@ -107,12 +96,6 @@ def _set_active(record_id: str, if_version: int | None, *, active: bool, as_json
     from cli.configure.records import update
 
     update(SUBSCRIPTION, record_id, {"is_active": active}, if_version, as_json=as_json)
-
-
-def _rate_limit(per_second: float | None, burst: int | None) -> dict[str, object] | None:
-    if per_second is None and burst is not None:
-        raise typer.BadParameter("needs --rate-limit", param_hint="--burst")
-    return options.chosen(per_second=per_second, burst=burst) or None
 
 
 def _headers(texts: list[str]) -> dict[str, str]:

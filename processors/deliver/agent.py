@@ -131,7 +131,6 @@ class DeliverAgent:
             partition=token.partition,
             assignment=token.assignment,
             max_in_flight=subscription.spec.max_in_flight if subscription else 1,
-            rate_limit=subscription.spec.rate_limit if subscription else None,
             ends_unsent=subscription is None or self._end(delivery, subscription) is not None,
             tokens=[token],
         )
@@ -172,7 +171,10 @@ class DeliverAgent:
         self._tables.require_open()  # a record that we cannot read was not deleted
         if subscription is None:
             return self._step.cancelled(job.delivery, DELETED)
-        return self._end(job.delivery, subscription) or self._gates.enter(job) or await self._request(job, subscription)
+        if (end := self._end(job.delivery, subscription)) is not None:
+            return end
+        job.ends_unsent = False  # whoever made it active again meanwhile gave it no way around its limit
+        return self._gates.enter(job) or await self._request(job, subscription)
 
     async def _store(self, job: Job, outcome: Outcome) -> None:
         self._unstored[job.key] = time.monotonic()

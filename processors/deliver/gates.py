@@ -75,12 +75,20 @@ class Gates:
     Args:
         now_ms: the clock, epoch milliseconds.
         scale: shortens cooldowns and parkings, for demonstrations; never a rate limit.
-        told: called with a subscription's id when its breaker opens or closes.
+        limit_of: the rate limit of a job's subscription as it is now.
+        told: called when a request's end opens or closes the breaker.
     """
 
-    def __init__(self, now_ms: Callable[[], int], scale: float, told: Callable[[Job, BreakerState], None]) -> None:
+    def __init__(
+        self,
+        now_ms: Callable[[], int],
+        scale: float,
+        limit_of: Callable[[Job], RateLimitSpec | None],
+        told: Callable[[Job, BreakerState], None],
+    ) -> None:
         self._now_ms = now_ms
         self._scale = scale
+        self._limit_of = limit_of
         self._told = told
         self._gates: dict[str, _Gate] = {}
         self._sweep_at = MAX_GATES
@@ -136,8 +144,8 @@ class Gates:
     def delay_s(self, job: Job, stop: Stop, load: Load) -> float:
         """For how long a job is to be put aside, in seconds as they pass here."""
         per_second = min(load.per_second, _FASTEST)
-        if job.rate_limit is not None:
-            per_second = min(per_second, job.rate_limit.per_second)
+        if (spec := self._limit_of(job)) is not None:
+            per_second = min(per_second, spec.per_second)
         return self._scale * self._gate(job.lane).parking.delay_s(
             self._stretched_ms(),
             parks=job.delivery.parks,
@@ -156,10 +164,10 @@ class Gates:
     def _limit(self, job: Job) -> RateLimit | None:
         if job.ends_unsent:
             return None
-        if job.rate_limit is None:
+        if (spec := self._limit_of(job)) is None:
             gate = self._gates.get(job.lane)
             return gate.limited(None) if gate else None
-        return self._gate(job.lane).limited(job.rate_limit)
+        return self._gate(job.lane).limited(spec)
 
     def _gate(self, lane: str) -> _Gate:
         gate = self._gates.get(lane)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 
 from processors.batchfed.acker import Token
-from schemas.config import RateLimitSpec
 from schemas.delivery import Delivery
 
 Key = tuple[str, int]
@@ -21,7 +20,6 @@ class Job:
         partition: the delivery's partition, and so its attempts'.
         assignment: the number of the assignment that it was read in.
         max_in_flight: how many its subscription may have in flight.
-        rate_limit: of its subscription.
         ends_unsent: no request will be made, so nothing has to be waited for.
         tokens: the records that are finished with it: the first, and repeats that joined it.
         give_up_ms: epoch milliseconds at which its request will have ended; 0 before it starts.
@@ -33,7 +31,6 @@ class Job:
     partition: int
     assignment: int
     max_in_flight: int
-    rate_limit: RateLimitSpec | None = None
     ends_unsent: bool = False
     tokens: list[Token] = field(default_factory=list)
     give_up_ms: int = 0

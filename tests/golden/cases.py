@@ -14,6 +14,7 @@ from schemas.config import (
 from schemas.delivery import Delivery
 from schemas.dispatch import Dispatch, Skip
 from schemas.event import Event
+from schemas.health import Health
 from schemas.outcome import Outcome, OutcomeAction, OutcomeResult
 from schemas.rejection import Rejection
 from schemas.retry import RetrySpec
@@ -224,6 +225,10 @@ OUTCOMES = {
         field="auth_type",
         reason="must be one of github, hmac, none",
     ),
+}
+
+HEALTH = {
+    "health": Health(subscription_id="billing", version=42, since_ms=1_767_323_045_678, failures=10, warned_percent=75),
 }
 
 
