@@ -49,7 +49,7 @@ from runtime.secrets_files import load_encryption_keys
 from runtime.settings import Settings
 from runtime.tables import ConfigTables
 from runtime.telemetry import configure_logging
-from schemas.config import RateLimitSpec
+from schemas.config import SubscriptionSpec
 from schemas.streams import ATTEMPTS, DISPATCHES, HEALTH, PARK_TIERS, RETRY_TIERS, StreamNames
 
 log = structlog.get_logger(__name__)
@@ -122,7 +122,7 @@ class Worker:
         self._parking = Ladder(PARK_TIERS, settings.retry_scale)
         self.metrics = WorkerMetrics()
         self._reports = Reports(now_ms)
-        self._gates = Gates(now_ms, settings.retry_scale, self._limit_of, self._reports.breaker)
+        self._gates = Gates(now_ms, settings.retry_scale, self._spec_of, self._reports.breaker)
         self.clients = self._clients()
         self._app = BatchApp(
             f"{settings.kafka_prefix}processors",
@@ -173,9 +173,9 @@ class Worker:
             ),
         )
 
-    def _limit_of(self, job: Job) -> RateLimitSpec | None:
+    def _spec_of(self, job: Job) -> SubscriptionSpec | None:
         subscription = self.clients.tables.subscription(job.lane)
-        return subscription.spec.rate_limit if subscription else None
+        return subscription.spec if subscription else None
 
     def _deliver_agent(self) -> DeliverAgent:
         clients = self.clients

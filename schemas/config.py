@@ -209,6 +209,9 @@ class SubscriptionSpec(_WithSecrets):
     """Also how many requests a crash may repeat at this endpoint."""
     rate_limit: RateLimitSpec | None = None
     """No limit unless it is set."""
+    circuit_breaker: bool = True
+    """Whether an endpoint that only fails is left alone for a while. Without it every delivery has its attempts when
+    its retry policy says so, whatever came of the others."""
     disable_after_days: float = Field(default=DEFAULT_DISABLE_AFTER_DAYS, ge=0, le=30)
     """Days without one success, while attempts fail, after which the subscription is made inactive; 0 is never."""
 

@@ -9,7 +9,7 @@ from processors.deliver.job import Job
 from processors.deliver.lanes import Load
 from rules.breaker import BreakerState
 from rules.retry import Answer
-from schemas.config import RateLimitSpec
+from schemas.config import SubscriptionSpec
 from tests.test_lanes import job
 
 EMPTY = Load(ahead=0, drains_in_s=0.0, per_second=200.0, crowded=False)
@@ -22,19 +22,23 @@ class Bench:
     def __init__(self, scale: float = 1.0) -> None:
         self.now_ms = 1_800_000_000_000
         self.told: list[tuple[str, BreakerState]] = []
-        self.limits: dict[str, RateLimitSpec | None] = {}
+        self.specs: dict[str, SubscriptionSpec] = {}
         self.numbers = iter(range(1_000_000))
-        self.gates = Gates(lambda: self.now_ms, scale, self.limit_of, self.tell)
+        self.gates = Gates(lambda: self.now_ms, scale, self.spec_of, self.tell)
 
-    def limit_of(self, job: Job) -> RateLimitSpec | None:
-        return self.limits.get(job.lane)
+    def spec_of(self, job: Job) -> SubscriptionSpec | None:
+        return self.specs.get(job.lane)
 
     def tell(self, job: Job, state: BreakerState) -> None:
         self.told.append((job.lane, state))
 
     def job(self, lane: str = "a", **limit: Any) -> Job:
-        self.limits[lane] = RateLimitSpec(**limit) if limit else None
+        self.subscribe(lane, rate_limit=limit or None)
         return job(lane, next(self.numbers), max_in_flight=20)
+
+    def subscribe(self, lane: str, **fields: Any) -> None:
+        document = {"id": lane, "topic_id": "t", "target_url": "https://example.com/", **fields}
+        self.specs[lane] = SubscriptionSpec.model_validate(document)
 
     def fail(self, times: int, lane: str = "a", answer: Answer = OVERLOAD) -> None:
         for _ in range(times):
@@ -110,6 +114,18 @@ def test_a_probe_that_is_cancelled_lets_another_one_go() -> None:
     assert bench.gates.enter(probe) is None
     bench.gates.ended(probe, None)
     assert bench.gates.enter(bench.job()) is None
+
+
+def test_a_subscription_without_a_breaker_has_every_attempt_and_switching_it_off_is_enough() -> None:
+    bench = Bench()
+    bench.fail(5)
+    each = bench.job()
+    bench.subscribe("a", circuit_breaker=False)
+    assert bench.gates.stop(each, EMPTY) is None
+    for _ in range(100):
+        assert bench.gates.enter(each) is None
+        bench.gates.ended(each, OVERLOAD)
+    assert bench.gates.open == 0
 
 
 def test_what_ends_without_a_request_is_stopped_by_nothing() -> None:

@@ -63,6 +63,7 @@ def test_an_id_of_another_form_is_refused(kind: str, bad: object) -> None:
         ("max_in_flight", 0),
         ("max_in_flight", 201),
         ("max_in_flight", 1.5),
+        ("circuit_breaker", "no"),
         ("disable_after_days", -1),
         ("disable_after_days", 31),
         ("disable_after_days", "5"),

@@ -14,7 +14,7 @@ from rules.breaker import Breaker, BreakerState
 from rules.parking import Parking
 from rules.rate_limit import RateLimit
 from rules.retry import Answer
-from schemas.config import RateLimitSpec
+from schemas.config import RateLimitSpec, SubscriptionSpec
 
 CROWDED = "lane_full"
 LIMITED = "rate_limited"
@@ -75,7 +75,7 @@ class Gates:
     Args:
         now_ms: the clock, epoch milliseconds.
         scale: shortens cooldowns and parkings, for demonstrations; never a rate limit.
-        limit_of: the rate limit of a job's subscription as it is now.
+        spec_of: a job's subscription as it is now; `None` when it was deleted.
         told: called when a request's end opens or closes the breaker.
     """
 
@@ -83,12 +83,12 @@ class Gates:
         self,
         now_ms: Callable[[], int],
         scale: float,
-        limit_of: Callable[[Job], RateLimitSpec | None],
+        spec_of: Callable[[Job], SubscriptionSpec | None],
         told: Callable[[Job, BreakerState], None],
     ) -> None:
         self._now_ms = now_ms
         self._scale = scale
-        self._limit_of = limit_of
+        self._spec_of = spec_of
         self._told = told
         self._gates: dict[str, _Gate] = {}
         self._sweep_at = MAX_GATES
@@ -131,7 +131,7 @@ class Gates:
         """A request ended; `None` when nobody knows how."""
         gate = self._gates.get(job.lane)
         if gate is None:
-            if answer is None or answer.success:
+            if answer is None or answer.success or not self._breaks(job):
                 return
             gate = self._gate(job.lane)
             job.breaker_round = gate.breaker.started()
@@ -144,8 +144,8 @@ class Gates:
     def delay_s(self, job: Job, stop: Stop, load: Load) -> float:
         """For how long a job is to be put aside, in seconds as they pass here."""
         per_second = min(load.per_second, _FASTEST)
-        if (spec := self._limit_of(job)) is not None:
-            per_second = min(per_second, spec.per_second)
+        if (limit := self._limit_spec(job)) is not None:
+            per_second = min(per_second, limit.per_second)
         return self._scale * self._gate(job.lane).parking.delay_s(
             self._stretched_ms(),
             parks=job.delivery.parks,
@@ -159,15 +159,27 @@ class Gates:
         gate = self._gates.get(job.lane)
         if gate is None or job.ends_unsent:
             return 0.0
+        if not self._breaks(job):
+            if not gate.breaker.fresh:
+                gate.breaker = Breaker()
+            return 0.0
         return gate.breaker.admit(self._stretched_ms())
 
     def _limit(self, job: Job) -> RateLimit | None:
         if job.ends_unsent:
             return None
-        if (spec := self._limit_of(job)) is None:
+        if (limit := self._limit_spec(job)) is None:
             gate = self._gates.get(job.lane)
             return gate.limited(None) if gate else None
-        return self._gate(job.lane).limited(spec)
+        return self._gate(job.lane).limited(limit)
+
+    def _limit_spec(self, job: Job) -> RateLimitSpec | None:
+        spec = self._spec_of(job)
+        return spec.rate_limit if spec else None
+
+    def _breaks(self, job: Job) -> bool:
+        spec = self._spec_of(job)
+        return spec is None or spec.circuit_breaker
 
     def _gate(self, lane: str) -> _Gate:
         gate = self._gates.get(lane)

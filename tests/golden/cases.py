@@ -278,6 +278,7 @@ RECORDS = {
             timeout_s=20,
             max_in_flight=5,
             rate_limit=RateLimitSpec(per_second=2.5, burst=10),
+            circuit_breaker=False,
             disable_after_days=2,
         )
     ),

@@ -56,6 +56,7 @@ class Trial:
                 event_types=list(subscription.patterns),
                 retry={"delays_s": [1] * (1 if subscription.path.startswith("/dead/") else 5)},
                 max_in_flight=MAX_IN_FLIGHT,
+                circuit_breaker=not subscription.path.startswith(("/dead/", "/fail/")),  # each attempt is counted
             )
         self.sender = Sender([self.stack.ports[name] for name in self.ingest], topic, SECRET)
 
