@@ -121,7 +121,8 @@ class Worker:
         self._ladder = Ladder(RETRY_TIERS, settings.retry_scale)
         self._parking = Ladder(PARK_TIERS, settings.retry_scale)
         self.metrics = WorkerMetrics()
-        self._reports = Reports(now_ms)
+        self._background = Tasks(on_crash)
+        self._reports = Reports(Tasks(on_crash))
         self._gates = Gates(now_ms, settings.retry_scale, self._spec_of, self._reports.breaker)
         self.clients = self._clients()
         self._app = BatchApp(
@@ -133,7 +134,6 @@ class Worker:
             instance_id=settings.instance_id,
         )
         self._ownership = Ownership(self._app, settings.session_timeout_s)
-        self._background = Tasks(on_crash)
         self._deliver_acker = BatchAcker(self._app)
         self._deliver = self._deliver_agent()
         register_agents(self._app, self._parts())

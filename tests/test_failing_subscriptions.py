@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 import pytest
 
 from processors.deliver.failing import QUIET_S, FailingSubscriptions
-from processors.deliver.reports import Reports
-from rules.failing import MIN_FAILURES, WARNINGS_PERCENT, Warn
-from schemas.config import SubscriptionSpec
+from processors.deliver.reports import Detail, Reports
+from processors.tasks import Tasks
+from rules.failing import MIN_FAILURES, WARNINGS_PERCENT
 from schemas.headers import MalformedRecordError
 from schemas.health import decode_health
-from schemas.stored import Record
 from schemas.streams import HEALTH
 from tests.kafka_fixture import RunningKafka
 from tests.oracle.kafka_reader import Rec, read_stream
 from tests.test_gone import Bench, bench
+from tests.test_lanes import crashed
 
 __all__ = ["bench"]  # a fixture, found by pytest in this namespace
 
@@ -25,18 +25,6 @@ pytestmark = pytest.mark.stack
 
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
-
-
-class Warnings(Reports):
-    """Reports that keep what they tell."""
-
-    def __init__(self, told: list[int]) -> None:
-        super().__init__(lambda: 0)
-        self._told = told
-
-    async def warned(self, subscription: Record[SubscriptionSpec], warn: Warn) -> None:
-        self._told.append(warn.percent)
-        await super().warned(subscription, warn)
 
 
 @dataclass
@@ -55,7 +43,7 @@ class Clinic:
             kafka_topic=self.bench.names(HEALTH),
             appender=self.bench.appender,
             gone=self.bench.worker(),
-            reports=Warnings(self.told),
+            reports=Reports(Tasks(crashed), self.tell),
             now_ms=lambda: self.now_ms,
             monotonic_s=lambda: self.now_ms / 1_000,
         )
@@ -63,6 +51,10 @@ class Clinic:
         await started.start()
         await started.load(0)
         return started
+
+    async def tell(self, kind: str, subscription_id: str, detail: Detail) -> None:
+        assert (kind, subscription_id) == ("subscription_failing", "s")
+        self.told.append(int(detail["percent"]))
 
     async def attempt(self, worker: FailingSubscriptions, *, success: bool = False) -> None:
         await worker.attempted(0, self.bench.subscription(), success=success)

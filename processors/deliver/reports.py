@@ -4,11 +4,13 @@ Breakers open and close as often as an endpoint flaps; people are told of the fi
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import structlog
 
 from processors.deliver.job import Job
+from processors.tasks import Tasks
 from rules.breaker import BreakerState
 from rules.failing import Warn
 from schemas.config import SubscriptionSpec
@@ -22,17 +24,29 @@ QUIET_S = 600.0
 MAX_REMEMBERED = 10_000
 """Breakers that were told of; a forgotten one is told of again."""
 
+Detail = dict[str, str | int | float]
+
+Tell = Callable[[str, str, Detail], Coroutine[Any, Any, None]]
+"""Stores what happened: its kind, the subscription's id, and more."""
+
+
+async def tell_log(kind: str, subscription_id: str, detail: Detail) -> None:
+    """Tells whoever reads the log."""
+    log.warning(kind, subscription=subscription_id, **detail)
+
 
 class Reports:
     """Tells of endpoints.
 
     Args:
-        now_ms: the clock, epoch milliseconds.
-        monotonic_s: another clock.
+        tasks: runs what nobody waits for.
+        tell: stores what happened.
+        monotonic_s: the clock.
     """
 
-    def __init__(self, now_ms: Callable[[], int], monotonic_s: Callable[[], float] = time.monotonic) -> None:
-        self._now_ms = now_ms
+    def __init__(self, tasks: Tasks, tell: Tell = tell_log, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+        self._tasks = tasks
+        self._tell = tell
         self._monotonic_s = monotonic_s
         self._opened_s: dict[str, float] = {}  # oldest first
         self._open: set[str] = set()
@@ -40,27 +54,26 @@ class Reports:
     def breaker(self, job: Job, state: BreakerState) -> None:
         """A breaker has changed."""
         if state is BreakerState.OPEN and self._is_news(job.lane):
-            self._tell("breaker_opened", job)
+            self._tasks.spawn(self._tell("breaker_opened", job.lane, {}))
         elif state is BreakerState.CLOSED and job.lane in self._open:
             self._open.discard(job.lane)
-            self._tell("breaker_closed", job)
+            open_s = self._monotonic_s() - self._opened_s[job.lane]
+            self._tasks.spawn(self._tell("breaker_closed", job.lane, {"open_s": round(open_s)}))
 
     async def warned(self, subscription: Record[SubscriptionSpec], warn: Warn) -> None:
-        """A subscription will be disabled, if it goes on failing."""
-        log.warning("subscription_failing", subscription=subscription.spec.id, percent=warn.percent)
+        """A subscription will be disabled, if it goes on failing; returns when that is stored."""
+        detail: Detail = {"percent": warn.percent, "disabled_from_ms": warn.disable_ms}
+        await self._tell("subscription_failing", subscription.spec.id, detail)
 
     def _is_news(self, record_id: str) -> bool:
         now_s = self._monotonic_s()
-        if record_id in self._open or now_s - self._opened_s.get(record_id, float("-inf")) < QUIET_S:
+        if now_s - self._opened_s.get(record_id, float("-inf")) < QUIET_S:
             return False
         self._opened_s.pop(record_id, None)
         self._opened_s[record_id] = now_s
         self._open.add(record_id)
-        while len(self._opened_s) > MAX_REMEMBERED:
+        if len(self._opened_s) > MAX_REMEMBERED:
             oldest = next(iter(self._opened_s))
             del self._opened_s[oldest]
             self._open.discard(oldest)
         return True
-
-    def _tell(self, kind: str, job: Job) -> None:
-        log.warning(kind, subscription=job.lane)
