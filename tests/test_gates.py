@@ -1,5 +1,6 @@
 """What lets a request go: no more than the rate limit, nothing while the breaker is open, and what waits comes back."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,6 +14,12 @@ from schemas.config import SubscriptionSpec
 from tests.test_lanes import job
 
 EMPTY = Load(ahead=0, drains_in_s=0.0, per_second=200.0, crowded=False)
+
+
+def behind(ahead: int, *, crowded: bool = False) -> Callable[[Job], Load]:
+    return lambda _: Load(ahead, 0.0, 200.0, crowded)
+
+
 OVERLOAD, SUCCESS = Answer(status_code=503), Answer(status_code=200)
 
 
@@ -51,7 +58,7 @@ def test_without_a_limit_and_a_failure_everything_goes_and_nothing_is_remembered
     bench = Bench()
     for _ in range(1_000):
         each = bench.job()
-        assert bench.gates.stop(each, EMPTY) is None
+        assert bench.gates.stop(each, behind(0)) is None
         assert bench.gates.hold_s(each, 19) == 0
         assert bench.gates.enter(each) is None
         bench.gates.ended(each, SUCCESS)
@@ -68,10 +75,11 @@ def test_a_burst_goes_at_once_and_the_rest_as_fast_as_the_limit_says() -> None:
 
 def test_a_short_wait_is_for_the_lane_and_a_long_one_for_the_park_streams() -> None:
     bench, limit = Bench(), dict[str, Any](per_second=10, burst=10)
-    stops = [bench.gates.stop(bench.job(**limit), Load(ahead, 0.0, 200.0, crowded=False)) for ahead in (0, 59, 60, 500)]
+    stops = [bench.gates.stop(bench.job(**limit), behind(ahead)) for ahead in (0, 59, 60, 500)]
     assert stops == [None, None, Stop(LIMITED, 5.1), Stop(LIMITED, 49.1)]
-    crowded = Load(30, 0.0, 200.0, crowded=True)
-    assert bench.gates.stop(bench.job(**limit), crowded) == Stop(LIMITED, 2.1)  # and holds the reader up for nobody
+    assert bench.gates.stop(bench.job(**limit), behind(30, crowded=True)) == Stop(
+        LIMITED, 2.1
+    )  # and holds the reader up for nobody
 
 
 def test_a_limit_that_is_lifted_limits_no_more_and_a_new_one_begins_with_its_burst() -> None:
@@ -87,9 +95,9 @@ def test_overloads_open_the_breaker_of_their_own_subscription_and_a_probe_finds_
     bench.fail(5)
     assert bench.told == [("a", BreakerState.OPEN)]
     assert bench.gates.open == 1
-    stop = bench.gates.stop(bench.job(), EMPTY)
+    stop = bench.gates.stop(bench.job(), behind(0))
     assert stop == bench.gates.enter(bench.job()) == Stop(BROKEN, cooldown_s=5.0)
-    assert bench.gates.stop(bench.job("b"), EMPTY) is None
+    assert bench.gates.stop(bench.job("b"), behind(0)) is None
 
     bench.now_ms += 5_000
     probe = bench.job()
@@ -121,7 +129,7 @@ def test_a_subscription_without_a_breaker_has_every_attempt_and_switching_it_off
     bench.fail(5)
     each = bench.job()
     bench.subscribe("a", circuit_breaker=False)
-    assert bench.gates.stop(each, EMPTY) is None
+    assert bench.gates.stop(each, behind(0)) is None
     for _ in range(100):
         assert bench.gates.enter(each) is None
         bench.gates.ended(each, OVERLOAD)
@@ -133,7 +141,7 @@ def test_what_ends_without_a_request_is_stopped_by_nothing() -> None:
     bench.fail(5)
     ends = bench.job(per_second=1)
     ends.ends_unsent = True
-    assert bench.gates.stop(ends, Load(1_000, 0.0, 200.0, crowded=False)) is None
+    assert bench.gates.stop(ends, behind(1_000)) is None
     assert bench.gates.hold_s(ends, 1_000) == 0
 
 
@@ -141,7 +149,7 @@ def test_what_ends_without_a_request_is_stopped_by_nothing() -> None:
 def test_what_waits_for_an_open_breaker_comes_after_the_cooldown_and_spread(scale: float) -> None:
     bench = Bench(scale)
     bench.fail(5)
-    stop = bench.gates.stop(bench.job(), EMPTY)
+    stop = bench.gates.stop(bench.job(), behind(0))
     assert stop is not None
     delays_s = [bench.gates.delay_s(bench.job(), stop, EMPTY) / scale for _ in range(10_000)]
     assert min(delays_s) == 5
@@ -169,7 +177,7 @@ def test_another_owner_begins_anew() -> None:
     bench = Bench()
     bench.fail(5)
     bench.gates.clear()
-    assert bench.gates.stop(bench.job(), EMPTY) is None
+    assert bench.gates.stop(bench.job(), behind(0)) is None
     assert bench.gates.open == 0
 
 

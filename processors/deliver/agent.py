@@ -117,7 +117,7 @@ class DeliverAgent:
             same.tokens.append(token)  # a repeat: finished with the first one, never earlier
             return
         self._live[job.key] = job
-        stop = self._gates.stop(job, self.lanes.load(job))
+        stop = self._gates.stop(job, self.lanes.load)
         if stop is None and not await self.lanes.admit(job):
             stop = Stop(CROWDED)
         if stop is not None:

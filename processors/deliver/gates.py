@@ -107,11 +107,14 @@ class Gates:
         limit = self._limit(job)
         return limit.wait_s(self._now_ms(), ahead) if limit else 0.0
 
-    def stop(self, job: Job, load: Load) -> Stop | None:
+    def stop(self, job: Job, load_of: Callable[[Job], Load]) -> Stop | None:
         """Why a job has to be put aside before it has entered its lane; `None` when it may enter."""
         if cooldown_s := self._cooldown_s(job):
             return Stop(BROKEN, 0.0, cooldown_s)
-        wait_s = self.hold_s(job, load.ahead)
+        if (limit := self._limit(job)) is None:
+            return None
+        load = load_of(job)
+        wait_s = limit.wait_s(self._now_ms(), load.ahead)
         if wait_s > LANE_WAIT_S or (wait_s and load.crowded):
             return Stop(LIMITED, wait_s)
         return None
