@@ -140,6 +140,9 @@ class DeliverAgent:
             finished = await self._attempt(job)
         finally:
             self._live.pop(job.key, None)
+        await self._finish(job, finished=finished)
+
+    async def _finish(self, job: Job, *, finished: bool) -> None:
         for token in job.tokens:
             if finished:
                 self._acker.done(token)
@@ -220,13 +223,15 @@ class DeliverAgent:
         self._acker.done(token)
 
     async def _put_aside(self, job: Job, stop: Stop) -> None:
+        finished = False
         try:
-            await self._park(job, stop)
+            if self._ownership.holds(job.assignment):  # it may have had to wait for its turn
+                await self._park(job, stop)
+                finished = True
         finally:
             self._live.pop(job.key, None)
             self._leaving.release()
-        for token in job.tokens:
-            self._acker.done(token)
+        await self._finish(job, finished=finished)
 
     async def _park(self, job: Job, stop: Stop) -> None:
         delay_s = self._gates.delay_s(job, stop, self.lanes.load(job))
