@@ -4,11 +4,10 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from importlib.metadata import entry_points
 
 import structlog
-import uvicorn
 import uvloop
 from starlette.applications import Starlette
 
@@ -24,8 +23,12 @@ from processors.deliver.agent import DeliverAgent
 from processors.deliver.attempt import AttemptStep
 from processors.deliver.bodies import Bodies
 from processors.deliver.egress import Egress
+from processors.deliver.failing import FailingSubscriptions
 from processors.deliver.finished import FinishedAttempts
+from processors.deliver.gates import Gates
 from processors.deliver.gone import GoneSubscriptions
+from processors.deliver.job import Job
+from processors.deliver.reports import Reports
 from processors.dispatch.agent import Dispatcher
 from processors.dispatch.dedup import Deduplicator
 from processors.dispatch.index import SubscriptionIndex
@@ -33,6 +36,7 @@ from processors.metrics import WorkerMetrics
 from processors.ownership import Ownership
 from processors.replay.run import RunParts
 from processors.replay.service import ReplayService
+from processors.serving import serving
 from processors.tasks import OnCrash, Tasks
 from processors.turns import Turns
 from processors.watch import watch
@@ -49,7 +53,8 @@ from runtime.secrets_files import load_encryption_keys
 from runtime.settings import Settings
 from runtime.tables import ConfigTables
 from runtime.telemetry import configure_logging
-from schemas.streams import ATTEMPTS, DISPATCHES, EVENTS, PARK_TIERS, RETRY_TIERS, StreamNames
+from schemas.config import SubscriptionSpec
+from schemas.streams import ATTEMPTS, DISPATCHES, EVENTS, HEALTH, PARK_TIERS, RETRY_TIERS, StreamNames
 
 log = structlog.get_logger(__name__)
 
@@ -120,6 +125,9 @@ class Worker:
         self._ladder = Ladder(RETRY_TIERS, settings.retry_scale)
         self._parking = Ladder(PARK_TIERS, settings.retry_scale)
         self.metrics = WorkerMetrics()
+        self._background = Tasks(on_crash)
+        self._reports = Reports(Tasks(on_crash))
+        self._gates = Gates(now_ms, settings.retry_scale, self._spec_of, self._reports.breaker)
         self.clients = self._clients()
         self._app = BatchApp(
             f"{settings.kafka_prefix}processors",
@@ -130,7 +138,6 @@ class Worker:
             instance_id=settings.instance_id,
         )
         self._ownership = Ownership(self._app, settings.session_timeout_s)
-        self._background = Tasks(on_crash)
         self._deliver_acker = BatchAcker(self._app)
         self._deliver = self._deliver_agent()
         register_agents(self._app, self._parts())
@@ -141,6 +148,7 @@ class Worker:
         settings, names = self._settings, self._names
         appender = Appender(settings.bootstrap, names, pace_s=APPEND_PACE_S)
         tables = ConfigTables(settings.bootstrap, names, self._keyring)
+        self._gone = GoneSubscriptions(tables, self._keyring, appender)
         return Clients(
             tables=tables,
             appender=appender,
@@ -149,6 +157,15 @@ class Worker:
             ends=EndOffsets(settings.bootstrap),
             replays=ReplayService(RunParts(settings, names, tables, appender, now_ms), self._on_crash),
             finished=FinishedAttempts(settings.bootstrap, names(ATTEMPTS), settings.partitions),
+            failing=FailingSubscriptions(
+                bootstrap=settings.bootstrap,
+                kafka_topic=names(HEALTH),
+                appender=appender,
+                gone=self._gone,
+                reports=self._reports,
+                now_ms=now_ms,
+                scale=settings.retry_scale,
+            ),
             delay=DelayService(
                 bootstrap=settings.bootstrap,
                 names=names,
@@ -162,11 +179,16 @@ class Worker:
             ),
         )
 
+    def _spec_of(self, job: Job) -> SubscriptionSpec | None:
+        subscription = self.clients.tables.subscription(job.lane)
+        return subscription.spec if subscription else None
+
     def _deliver_agent(self) -> DeliverAgent:
         clients = self.clients
         step = AttemptStep(
             egress=clients.egress,
-            gone=GoneSubscriptions(clients.tables, self._keyring, clients.appender),
+            gone=self._gone,
+            failing=clients.failing,
             appender=clients.appender,
             ladder=self._ladder,
             parking=self._parking,
@@ -178,8 +200,10 @@ class Worker:
             acker=self._deliver_acker,
             ownership=self._ownership,
             finished=clients.finished,
+            failing=clients.failing,
             step=step,
             bodies=clients.bodies,
+            gates=self._gates,
             tables=clients.tables,
             now_ms=now_ms,
             on_crash=self._on_crash,
@@ -214,6 +238,7 @@ class Worker:
         lanes, delay, bodies = self._deliver.lanes, self.clients.delay, self.clients.bodies
         self.metrics.gauge("hooklog_lane_jobs", "Attempts waiting or in flight", lambda: lanes.jobs)
         self.metrics.gauge("hooklog_in_flight", "Requests in flight", lambda: len(lanes.running))
+        self.metrics.gauge("hooklog_breakers_open", "Endpoints left alone, or being probed", lambda: self._gates.open)
         self.metrics.gauge("hooklog_dedup_entries", "Senders' ids kept on disk", lambda: self._dedup.entries)
         self.metrics.gauge("hooklog_body_bytes_held", "Of large bodies in memory", lambda: bodies.held_bytes)
         self.metrics.gauge("hooklog_bodies_read", "Large bodies read from the events stream", lambda: bodies.reads)
@@ -245,22 +270,8 @@ class Worker:
         }
         routes = Health("processors", checks, self.metrics.registry).routes()
         app = AllowedHosts(Starlette(routes=routes), [self._settings.host, *self._settings.allowed_host_names])
-        server = _Server(
-            uvicorn.Config(
-                app,
-                host=self._settings.host,
-                port=self._settings.processors_port,
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-            )
-        )
-        serving = asyncio.create_task(server.serve())
-        try:
+        async with serving(app, self._settings.host, self._settings.processors_port):
             yield
-        finally:
-            server.should_exit = True
-            await serving
 
     async def until(self, stop: asyncio.Event) -> None:
         """Returns when told to stop, or when the Faust app has crashed."""
@@ -292,12 +303,3 @@ class Worker:
                 await self._app.consumer.commit()
         except TimeoutError:
             log.warning("drained_without_commit")  # what was finished is known to be, from its attempts
-
-
-class _Server(uvicorn.Server):
-    """A server that leaves the process's signals alone."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Captures none."""
-        yield

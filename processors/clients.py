@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 from processors.delay.service import DelayService
 from processors.deliver.bodies import Bodies
 from processors.deliver.egress import Egress
+from processors.deliver.failing import FailingSubscriptions
 from processors.deliver.finished import FinishedAttempts
 from processors.replay.service import ReplayService
 from runtime.kafka import Appender, EndOffsets
@@ -44,6 +45,7 @@ class Clients:
     egress: Egress
     bodies: Bodies
     finished: FinishedAttempts
+    failing: FailingSubscriptions
     delay: DelayService
     replays: ReplayService
     ends: EndOffsets
@@ -52,20 +54,14 @@ class Clients:
     async def running(self) -> AsyncIterator[None]:
         """Starts all, stops all in reverse order."""
         async with contextlib.AsyncExitStack() as stack:
-            parts = (
-                self.appender,
-                self.tables,
-                self.egress,
-                self.bodies,
-                self.finished,
-                self.delay,
-                self.replays,
-                self.ends,
-            )
-            for client in parts:
+            for client in self._in_order():
                 await _start(client)
                 stack.push_async_callback(client.stop)
             yield
+
+    def _in_order(self) -> tuple[Client, ...]:
+        first = (self.appender, self.tables, self.egress, self.bodies)
+        return (*first, self.finished, self.failing, self.delay, self.replays, self.ends)
 
 
 async def _start(client: Client) -> None:

@@ -65,6 +65,8 @@ INTAKE = {
     kind: Stream(f"config.{kind}", 7 * DAY_MS, single=True, max_record_bytes=MAX_INTAKE_BYTES) for kind in CONFIG_KINDS
 }
 TABLES = {kind: Stream(f"tables.{kind}", None, single=True) for kind in CONFIG_KINDS}
+HEALTH = Stream("tables.health", None)
+"""Since when a subscription only fails, in the partition of its deliveries: their owner alone writes there."""
 
 RETRY_TIERS = tuple(
     Stream(f"retry.{label}", 8 * DAY_MS, delay_s=delay_s)
@@ -87,6 +89,7 @@ PARK_TIERS = tuple(
 ALL_STREAMS = (
     *INTAKE.values(),
     *TABLES.values(),
+    HEALTH,
     OUTCOMES,
     EVENTS,
     REJECTIONS,

@@ -28,6 +28,7 @@ SUBSCRIPTIONS = st.fixed_dictionaries(
         "secrets": st.lists(st.sampled_from(SECRETS), max_size=2),
         "retry": st.none() | st.fixed_dictionaries({"delays_s": st.lists(st.integers(1, 9), max_size=2)}),
         "max_in_flight": st.integers(1, 200),
+        "rate_limit": st.none() | st.fixed_dictionaries({"per_second": st.integers(1, 9)}),
         "subscriber_name": st.sampled_from(["", "Billing"]),
     },
 )

@@ -77,6 +77,11 @@ def test_an_id_of_another_form_is_refused(kind: str, bad: object) -> None:
         ("max_in_flight", 0),
         ("max_in_flight", 201),
         ("max_in_flight", 1.5),
+        ("circuit_breaker", "no"),
+        ("disable_after_days", -1),
+        ("disable_after_days", 31),
+        ("disable_after_days", "5"),
+        ("rate_limit", 10),
         ("signing", "md5"),
         ("secret", ""),
         ("secret", 7),
@@ -121,6 +126,33 @@ def test_a_retry_schedule_of_another_form_is_refused(bad: object) -> None:
 )
 def test_a_retry_policy_that_contradicts_itself_is_refused_by_the_field(field: str, policy: dict[str, Any]) -> None:
     assert refused_field("subscriptions", retry=policy) == f"retry.{field}"
+
+
+@pytest.mark.parametrize(
+    ("field", "limit"),
+    [
+        ("per_second", {}),
+        ("per_second", {"per_second": 0}),
+        ("per_second", {"per_second": -1}),
+        ("per_second", {"per_second": 1_001}),
+        ("per_second", {"per_second": "10"}),
+        ("per_second", {"per_second": float("nan")}),
+        ("burst", {"per_second": 1, "burst": 0}),
+        ("burst", {"per_second": 1, "burst": 1.5}),
+        ("burst", {"per_second": 1, "burst": 10_001}),
+        ("per_minute", {"per_second": 1, "per_minute": 60}),
+    ],
+)
+def test_a_rate_limit_of_another_form_is_refused_by_the_field(field: str, limit: dict[str, Any]) -> None:
+    assert refused_field("subscriptions", rate_limit=limit) == f"rate_limit.{field}"
+
+
+@pytest.mark.parametrize(("per_second", "burst"), [(0.5, 1), (1, 1), (2.5, 3), (20, 20)])
+def test_the_burst_of_a_rate_limit_is_one_second_unless_it_is_set(per_second: float, burst: int) -> None:
+    document = GOOD["subscriptions"] | {"rate_limit": {"per_second": per_second}}
+    limit = SubscriptionSpec.model_validate(document).rate_limit
+    assert limit is not None
+    assert limit.burst_size == burst
 
 
 def test_a_retry_policy_that_was_read_can_be_sent_back() -> None:

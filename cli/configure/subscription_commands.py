@@ -8,6 +8,10 @@ from cli.configure import options
 from cli.configure.kinds import SUBSCRIPTION
 from cli.configure.record_group import add_common, group
 
+RateLimit = Annotated[
+    float | None,
+    typer.Option("--rate-limit", metavar="PER_SECOND", help="Requests a second, at most; at once those of one second."),
+]
 EventTypes = Annotated[
     list[str] | None, typer.Option("--event-type", help="Only these; patterns such as 'order.*'; may be repeated.")
 ]
@@ -58,6 +62,7 @@ def apply(
     format_: Format = None,
     header: Headers = None,
     max_in_flight: Annotated[int | None, typer.Option("--max-in-flight", help="Requests at once, at most.")] = None,
+    rate_limit: RateLimit = None,
     timeout_s: Annotated[float | None, typer.Option("--timeout-s", help="Seconds that an answer may take.")] = None,
     secret: options.Secrets = None,
     secret_file: options.SecretFile = None,
@@ -81,6 +86,7 @@ def apply(
         format=format_,
         headers=_headers(header) if header else None,
         max_in_flight=max_in_flight,
+        rate_limit=None if rate_limit is None else {"per_second": rate_limit},
         timeout_s=timeout_s,
         subscriber_name=name,
         is_active=active,

@@ -150,6 +150,8 @@ def _delivery_line(delivery: Story) -> "Text":
 
 def _attempt_line(attempt: Story, began: str) -> "Text":
     at = _after(began, attempt["started_at"])
+    if attempt["kind"] == "parked":
+        return _line(at, f"set aside: {attempt['reason']}, until {_after(began, attempt['next_attempt_at'])}", "dim")
     if attempt["kind"] != "attempt":
         return _line(at, f"{attempt['status'].lower()} without a request: {attempt['reason']}")
     answered = attempt["response_status_code"] or attempt["error"] or attempt["reason"]

@@ -10,7 +10,9 @@ from aiokafka import ConsumerRecord
 from processors.batchfed.acker import BatchAcker, Token, Work
 from processors.deliver.attempt import DELETED, AttemptStep, Outcome
 from processors.deliver.bodies import Bodies
+from processors.deliver.failing import FailingSubscriptions
 from processors.deliver.finished import FinishedAttempts
+from processors.deliver.gates import CROWDED, LANE_WAIT_S, Gates, Stop
 from processors.deliver.job import Job, Key, key_of, park_key_of
 from processors.deliver.lanes import Lanes
 from processors.ownership import Ownership
@@ -18,8 +20,10 @@ from processors.tasks import OnCrash, Tasks
 from rules.match import INACTIVE
 from rules.retry import end_ms_of
 from runtime.tables import ConfigTables
+from schemas.config import SubscriptionSpec
 from schemas.delivery import Delivery, decode_delivery
 from schemas.headers import MalformedRecordError
+from schemas.stored import Record
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +32,9 @@ OUTCOME_PATIENCE_S = 0.5
 
 GRACE_MS = 1_000
 """A request has ended this long after its timeout, its outcome not counted."""
+
+MAX_LEAVING = 1_000
+"""Deliveries on their way to a park stream: more of them make the reader wait, or a flood would pile up here."""
 
 _POLL_S = 0.05
 
@@ -39,8 +46,10 @@ class DeliverAgent:
         acker: what is finished is told to it.
         ownership: whether this worker may still act.
         finished: attempts that were made before.
+        failing: subscriptions that have only failed.
         step: makes an attempt and stores what came of it.
         bodies: the bodies that did not travel along.
+        gates: rate limits and breakers.
         tables: the subscriptions as they are now.
         now_ms: the clock, epoch milliseconds.
         on_crash: told of an error that nobody expected.
@@ -52,8 +61,10 @@ class DeliverAgent:
         acker: BatchAcker,
         ownership: Ownership,
         finished: FinishedAttempts,
+        failing: FailingSubscriptions,
         step: AttemptStep,
         bodies: Bodies,
+        gates: Gates,
         tables: ConfigTables,
         now_ms: Callable[[], int],
         on_crash: OnCrash,
@@ -61,15 +72,18 @@ class DeliverAgent:
         self._acker = acker
         self._ownership = ownership
         self._finished = finished
+        self._failing = failing
         self._step = step
         self._bodies = bodies
+        self._gates = gates
         self._tables = tables
         self._now_ms = now_ms
         self._loaded: dict[int, int] = {}
         self._live: dict[Key, Job] = {}
         self._unstored: dict[Key, float] = {}  # since when an outcome waits to be stored, oldest first
         self._tasks = Tasks(on_crash)
-        self.lanes = Lanes(self._run, on_crash)
+        self._leaving = asyncio.Semaphore(MAX_LEAVING)
+        self.lanes = Lanes(self._run, on_crash, hold_s=gates.hold_s)
 
     async def take(self, assignment: int, work: Work) -> None:
         """Starts, parks or acknowledges each record; returns when there is room for more."""
@@ -78,6 +92,7 @@ class DeliverAgent:
         partition, first = work[0][0].partition, work[0][1]
         if self._loaded.get(partition) != assignment:
             await self._finished.load(partition, first.timestamp)
+            await self._failing.load(partition)
             self._loaded[partition] = assignment
         for token, record in work:
             if not self._ownership.holds(assignment):
@@ -101,27 +116,37 @@ class DeliverAgent:
             await self._admit(token, delivery)
 
     async def _admit(self, token: Token, delivery: Delivery) -> None:
-        subscription = self._tables.subscription(delivery.subscription_id)
-        job = Job(
-            delivery=delivery,
-            partition=token.partition,
-            assignment=token.assignment,
-            max_in_flight=subscription.spec.max_in_flight if subscription else 1,
-            tokens=[token],
-        )
+        job = self._job(token, delivery)
         if (same := self._live.get(job.key)) is not None:
             same.tokens.append(token)  # a repeat: finished with the first one, never earlier
             return
         self._live[job.key] = job
-        delay_s = await self.lanes.admit(job)
-        if delay_s:
-            self._tasks.spawn(self._park(job, delay_s))
+        stop = self._gates.stop(job, self.lanes.load)
+        if stop is None and not await self.lanes.admit(job):
+            stop = Stop(CROWDED)
+        if stop is not None:
+            await self._leaving.acquire()
+            self._tasks.spawn(self._put_aside(job, stop))
+
+    def _job(self, token: Token, delivery: Delivery) -> Job:
+        subscription = self._tables.subscription(delivery.subscription_id)
+        return Job(
+            delivery=delivery,
+            partition=token.partition,
+            assignment=token.assignment,
+            max_in_flight=subscription.spec.max_in_flight if subscription else 1,
+            ends_unsent=subscription is None or self._end(delivery, subscription) is not None,
+            tokens=[token],
+        )
 
     async def _run(self, job: Job) -> None:
         try:
             finished = await self._attempt(job)
         finally:
             self._live.pop(job.key, None)
+        await self._finish(job, finished=finished)
+
+    async def _finish(self, job: Job, *, finished: bool) -> None:
         for token in job.tokens:
             if finished:
                 self._acker.done(token)
@@ -130,43 +155,75 @@ class DeliverAgent:
 
     async def _attempt(self, job: Job) -> bool:
         """Makes the attempt, unless it was made; whether the records are finished with it."""
-        while self._now_ms() < self._finished.lease_until_ms(job.partition, job.key):
-            await asyncio.sleep(_POLL_S)
+        await self._leased_out(job)
         if job.delivery.body_ref is None:
             return await self._attempt_with(job, job.delivery)
         async with self._bodies.of(job.delivery) as delivery:
             return await self._attempt_with(job, delivery)
 
-    async def _attempt_with(self, job: Job, delivery: Delivery | None) -> bool:
-        while self._ownership.holds(job.assignment) and not self._may_start():
+    async def _leased_out(self, job: Job) -> None:
+        while self._now_ms() < self._finished.lease_until_ms(job.partition, job.key):
             await asyncio.sleep(_POLL_S)
-        if self._finished.has(job.partition, job.key):
-            return True
-        if not self._ownership.holds(job.assignment):
-            return False
-        outcome = await self._outcome(job, delivery)
+
+    async def _attempt_with(self, job: Job, delivery: Delivery | None) -> bool:
+        while True:
+            await self._leased_out(job)
+            while self._ownership.holds(job.assignment) and not self._may_start():
+                await asyncio.sleep(_POLL_S)
+            if self._finished.has(job.partition, job.key):
+                return True
+            if not self._ownership.holds(job.assignment):
+                return False
+            came = await self._outcome(job, delivery)
+            if isinstance(came, Outcome):
+                await self._store(job, came)
+                return True
+            if came.cooldown_s or came.wait_s > LANE_WAIT_S:
+                await self._park(job, came)
+                return True
+            await asyncio.sleep(came.wait_s)  # others were quicker, or the limit was made lower
+
+    async def _outcome(self, job: Job, delivery: Delivery | None) -> Outcome | Stop:
+        subscription = self._tables.subscription(job.delivery.subscription_id)
+        self._tables.require_open()  # a record that we cannot read was not deleted
+        if subscription is None:
+            return self._step.cancelled(job.delivery, DELETED)
+        if (end := self._end(job.delivery, subscription)) is not None:
+            return end
+        if delivery is None:
+            return self._step.body_gone(job.delivery)
+        job.ends_unsent = False  # whoever made it active again meanwhile gave it no way around its limit
+        return self._gates.enter(job) or await self._request(job, delivery, subscription)
+
+    async def _store(self, job: Job, outcome: Outcome) -> None:
         self._unstored[job.key] = time.monotonic()
         try:
             await self._step.store(job, outcome)
         finally:
             del self._unstored[job.key]
         self._finished.add(job.partition, job.key)
-        return True
 
-    async def _outcome(self, job: Job, delivery: Delivery | None) -> Outcome:
-        subscription = self._tables.subscription(job.delivery.subscription_id)
-        self._tables.require_open()  # a record that we cannot read was not deleted
-        if subscription is None or subscription.generation != job.delivery.generation:
-            return self._step.cancelled(job.delivery, DELETED)
+    def _end(self, delivery: Delivery, subscription: Record[SubscriptionSpec]) -> Outcome | None:
+        """What comes of a delivery that must not be attempted any more; `None` of one that must."""
+        if subscription.generation != delivery.generation:
+            return self._step.cancelled(delivery, DELETED)
         if not subscription.spec.is_active:
-            return self._step.cancelled(job.delivery, INACTIVE)
-        asked, retry = job.delivery, subscription.spec.retry
-        if self._now_ms() > end_ms_of(asked.received_ms, asked.replay_id, retry, asked.released_ms):
-            return self._step.expired(asked)
-        if delivery is None:
-            return self._step.body_gone(asked)
+            return self._step.cancelled(delivery, INACTIVE)
+        retry = subscription.spec.retry
+        if self._now_ms() > end_ms_of(delivery.received_ms, delivery.replay_id, retry, delivery.released_ms):
+            return self._step.expired(delivery)
+        return None
+
+    async def _request(self, job: Job, delivery: Delivery, subscription: Record[SubscriptionSpec]) -> Outcome:
+        self.lanes.begun(job)
         job.give_up_ms = self._now_ms() + round(subscription.spec.timeout_s * 1_000) + GRACE_MS
-        return await self._step.attempt(delivery, subscription)
+        answer = None
+        try:
+            outcome = await self._step.attempt(delivery, subscription)
+            answer = outcome.answer
+        finally:
+            self._gates.ended(job, answer)
+        return outcome
 
     def _may_start(self) -> bool:
         oldest_s = next(iter(self._unstored.values()), None)
@@ -182,14 +239,21 @@ class DeliverAgent:
         await self._step.put_back(delivery)
         self._acker.done(token)
 
-    async def _park(self, job: Job, delay_s: float) -> None:
+    async def _put_aside(self, job: Job, stop: Stop) -> None:
+        finished = False
         try:
-            await self._step.park(job, delay_s)
+            if self._ownership.holds(job.assignment):  # it may have had to wait for its turn
+                await self._park(job, stop)
+                finished = True
         finally:
             self._live.pop(job.key, None)
+            self._leaving.release()
+        await self._finish(job, finished=finished)
+
+    async def _park(self, job: Job, stop: Stop) -> None:
+        delay_s = self._gates.delay_s(job, stop, self.lanes.load(job))
+        await self._step.park(job, delay_s, stop.reason)
         self._finished.add(job.partition, park_key_of(job.delivery))
-        for token in job.tokens:
-            self._acker.done(token)
 
     async def drain(self, limit_s: float, *, leaving: bool) -> None:
         """Starts nothing more; what has not started is left unacknowledged for the next owner.
@@ -198,6 +262,7 @@ class DeliverAgent:
         the wire, at most `limit_s`, and then cancels it.
         """
         dropped = self.lanes.clear()
+        self._gates.clear()
         for job in dropped:
             self._live.pop(job.key, None)
         deadline_s = time.monotonic() + limit_s

@@ -64,7 +64,7 @@ def _add_lists(router: APIRouter, readers: Readers, now_ms: Clock) -> None:
 
     @router.get("/attempts", **listed(ATTEMPT))
     async def list_attempts(question: Annotated[AttemptsQuestion, Query()]) -> Response:
-        """Attempts, and ends without one (`kind` is `outcome`), by the time at which they started."""
+        """Attempts, ends without one (`kind` is `outcome`) and waits (`parked`), by the time at which they started."""
         return await _list(readers, ATTEMPTS, question, now_ms())
 
     @router.get("/rejections", **listed(REJECTION))

@@ -160,9 +160,12 @@ def delivery_rows(record: StoredRecord) -> list[Row]:
 
 
 def attempt_rows(record: StoredRecord) -> list[Row]:
-    """One attempt, and the state that its delivery is in after it. A lease is no business of readers."""
+    """One attempt, and the state that its delivery is in after it.
+
+    A parking leaves the state as it was, and tells why it waits. A lease is no business of readers.
+    """
     attempt = decode_attempt(record.value)
-    if attempt.kind in {AttemptKind.LEASE, AttemptKind.PARKED}:
+    if attempt.kind is AttemptKind.LEASE:
         return []
     shared: dict[str, Any] = {
         "delivery_id": attempt.delivery_id,
@@ -180,6 +183,9 @@ def attempt_rows(record: StoredRecord) -> list[Row]:
         "config_version": attempt.config_version,
         "replay_id": attempt.replay_id,
     }
+    if attempt.kind is AttemptKind.PARKED:
+        status = AttemptStatus.RETRYING if requests_made(attempt) else "PENDING"
+        return [_attempt_row(record, attempt, shared | {"status": status})]
     return [_attempt_row(record, attempt, shared), _state_row(record, attempt, shared)]
 
 

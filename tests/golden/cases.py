@@ -5,6 +5,7 @@ from schemas.config import (
     DedupRule,
     EventTypeRule,
     OrderingKeyRule,
+    RateLimitSpec,
     SourceSpec,
     Spec,
     SubscriptionSpec,
@@ -13,6 +14,7 @@ from schemas.config import (
 from schemas.delivery import BodyRef, Delivery
 from schemas.dispatch import Dispatch, Skip
 from schemas.event import Event
+from schemas.health import Health
 from schemas.outcome import Outcome, OutcomeAction, OutcomeResult
 from schemas.rejection import Rejection
 from schemas.replay import Cancel, Chunk, Destination, Item, Replay, ReplayRecord, ReplayState
@@ -306,6 +308,10 @@ REPLAYS: dict[str, ReplayRecord] = {
     "replay_cancel": Cancel(replay_id=_REPLAY_ID, requested_by="admin", at_ms=RECEIVED_MS),
 }
 
+HEALTH = {
+    "health": Health(subscription_id="billing", version=42, since_ms=1_767_323_045_678, failures=10, warned_percent=75),
+}
+
 
 def _record(spec: Spec) -> Record[Spec]:
     return Record(
@@ -361,6 +367,9 @@ RECORDS = {
             filter="branch == 'main'",
             transform="{'text': event.message}",
             format="cloudevents",
+            rate_limit=RateLimitSpec(per_second=2.5, burst=10),
+            circuit_breaker=False,
+            disable_after_days=2,
         )
     ),
 }
