@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 import structlog
 import uvicorn
 import uvloop
+from faust.types import TP
 from starlette.applications import Starlette
 
 from processors.agents import Parts, register_agents
@@ -19,6 +20,7 @@ from processors.batchfed.app import BatchApp
 from processors.clients import BROKER_PATIENCE_S, Clients
 from processors.config.agent import ConfigAgent
 from processors.config.decide import ConfigRules
+from processors.config.newest import NewestConfig
 from processors.delay.service import DelayService
 from processors.deliver.agent import DeliverAgent
 from processors.deliver.attempt import AttemptStep
@@ -45,7 +47,7 @@ from runtime.secrets_files import load_encryption_keys
 from runtime.settings import Settings
 from runtime.tables import ConfigTables
 from runtime.telemetry import configure_logging
-from schemas.streams import ATTEMPTS, DISPATCHES, PARK_TIERS, RETRY_TIERS, StreamNames
+from schemas.streams import ATTEMPTS, DISPATCHES, INTAKE, PARK_TIERS, RETRY_TIERS, StreamNames
 
 log = structlog.get_logger(__name__)
 
@@ -180,6 +182,8 @@ class Worker:
     def _parts(self) -> Parts:
         clients = self.clients
         rules = ConfigRules(self._keyring, self._policy)
+        intake = frozenset(TP(self._names(stream), 0) for stream in INTAKE.values())
+        newest = NewestConfig(clients.tables, self._app, self._ownership, intake)
         index = SubscriptionIndex(clients.tables.table("subscriptions"))
         return Parts(
             names=self._names,
@@ -187,9 +191,11 @@ class Worker:
             ownership=self._ownership,
             turns=Turns(self._background),
             config=ConfigAgent(rules, clients.tables, self._keyring, clients.appender, self.metrics),
+            newest=newest,
             dedup=self._dedup,
             dispatcher=Dispatcher(
                 tables=clients.tables,
+                catch_up=newest.catch_up,
                 index=index,
                 dedup=self._dedup,
                 appender=clients.appender,

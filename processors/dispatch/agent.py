@@ -1,6 +1,6 @@
 """Turns events into deliveries and a dispatch record each."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
 
@@ -33,7 +33,8 @@ class Dispatcher:
     """Makes the deliveries of events.
 
     Args:
-        tables: the config, caught up with before each batch, so that an event meets what was stored before it.
+        tables: the config.
+        catch_up: called before each batch, so that an event meets the config that was stored before it.
         index: the subscriptions by topic.
         dedup: knows what was sent before; loaded for the partition.
         appender: stores.
@@ -45,6 +46,7 @@ class Dispatcher:
         self,
         *,
         tables: ConfigTables,
+        catch_up: Callable[[], Awaitable[None]],
         index: SubscriptionIndex,
         dedup: Deduplicator,
         appender: Appender,
@@ -53,6 +55,7 @@ class Dispatcher:
     ) -> None:
         self._metrics = metrics
         self._tables = tables
+        self._catch_up = catch_up
         self._index = index
         self._dedup = dedup
         self._appender = appender
@@ -64,7 +67,7 @@ class Dispatcher:
         Args:
             records: of one partition, by offset.
         """
-        await self._tables.catch_up()
+        await self._catch_up()
         self._tables.require_open()
         config_version = self._tables.position("subscriptions")
         readings = [Reading.of(record) for record in records]
