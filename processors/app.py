@@ -10,7 +10,6 @@ from importlib.metadata import entry_points
 import structlog
 import uvicorn
 import uvloop
-from faust.types import TP
 from starlette.applications import Starlette
 
 from processors.agents import Parts, register_agents
@@ -32,6 +31,7 @@ from processors.dispatch.dedup import Deduplicator
 from processors.dispatch.index import SubscriptionIndex
 from processors.metrics import WorkerMetrics
 from processors.ownership import Ownership
+from processors.shortcut import Shortcut
 from processors.tasks import OnCrash, Tasks
 from processors.turns import Turns
 from processors.watch import watch
@@ -47,7 +47,7 @@ from runtime.secrets_files import load_encryption_keys
 from runtime.settings import Settings
 from runtime.tables import ConfigTables
 from runtime.telemetry import configure_logging
-from schemas.streams import ATTEMPTS, DISPATCHES, INTAKE, PARK_TIERS, RETRY_TIERS, StreamNames
+from schemas.streams import ATTEMPTS, DISPATCHES, PARK_TIERS, RETRY_TIERS, StreamNames
 
 log = structlog.get_logger(__name__)
 
@@ -182,8 +182,7 @@ class Worker:
     def _parts(self) -> Parts:
         clients = self.clients
         rules = ConfigRules(self._keyring, self._policy)
-        intake = frozenset(TP(self._names(stream), 0) for stream in INTAKE.values())
-        newest = NewestConfig(clients.tables, self._app, self._ownership, intake)
+        newest = NewestConfig(clients.tables, self._app, self._ownership, self._names)
         index = SubscriptionIndex(clients.tables.table("subscriptions"))
         return Parts(
             names=self._names,
@@ -199,6 +198,7 @@ class Worker:
                 index=index,
                 dedup=self._dedup,
                 appender=clients.appender,
+                pass_on=Shortcut(self._app, self._deliver_acker).take,
                 now_ms=now_ms,
                 metrics=self.metrics,
             ),

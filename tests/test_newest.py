@@ -96,7 +96,7 @@ async def member(kafka: RunningKafka, folder: Path, *streams: Stream) -> AsyncIt
     app.agent(app.batch_topic(*map(names, streams)), name="reader")(read)
     ownership = Ownership(app, 10)
     tables, appender = ConfigTables(kafka.bootstrap, names, KEYRING), Appender(kafka.bootstrap, names)
-    newest = NewestConfig(tables, app, ownership, frozenset(TP(names(stream), 0) for stream in INTAKE.values()))
+    newest = NewestConfig(tables, app, ownership, names)
     await appender.start()
     await tables.start()
     await app.start()

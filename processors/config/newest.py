@@ -17,6 +17,7 @@ from faust.types import TP
 from processors.batchfed.app import BatchApp
 from processors.ownership import Ownership
 from runtime.tables import ConfigTables
+from schemas.streams import INTAKE, StreamNames
 
 
 class NewestConfig:
@@ -26,14 +27,14 @@ class NewestConfig:
         tables: what is caught up with.
         app: whose assignment counts.
         ownership: whether it can be relied on.
-        intake: the partitions whose owner writes the tables.
+        names: turns streams into Kafka topics.
     """
 
-    def __init__(self, tables: ConfigTables, app: BatchApp, ownership: Ownership, intake: frozenset[TP]) -> None:
+    def __init__(self, tables: ConfigTables, app: BatchApp, ownership: Ownership, names: StreamNames) -> None:
         self._tables = tables
         self._app = app
         self._ownership = ownership
-        self._intake = intake
+        self._intake = {TP(names(stream), 0) for stream in INTAKE.values()}  # whose owner writes the tables
         self._asked_in = 0  # the last assignment in which the broker was asked as the owner
         self._changes = 0  # under way
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 import msgspec
 import structlog
 from aiokafka import ConsumerRecord
+from aiokafka.structs import RecordMetadata
 
 from processors.dispatch.dedup import Deduplicator
 from processors.dispatch.index import SubscriptionIndex
@@ -28,6 +29,8 @@ MAX_UNACKED = 2_000
 
 T = TypeVar("T")
 
+PassOn = Callable[[list[Outgoing], list[RecordMetadata]], Awaitable[None]]
+
 
 class Dispatcher:
     """Makes the deliveries of events.
@@ -38,6 +41,7 @@ class Dispatcher:
         index: the subscriptions by topic.
         dedup: knows what was sent before; loaded for the partition.
         appender: stores.
+        pass_on: told of deliveries that are stored.
         now_ms: the clock, epoch milliseconds.
         metrics: counts.
     """
@@ -50,6 +54,7 @@ class Dispatcher:
         index: SubscriptionIndex,
         dedup: Deduplicator,
         appender: Appender,
+        pass_on: PassOn,
         now_ms: Callable[[], int],
         metrics: WorkerMetrics,
     ) -> None:
@@ -59,6 +64,7 @@ class Dispatcher:
         self._index = index
         self._dedup = dedup
         self._appender = appender
+        self._pass_on = pass_on
         self._now_ms = now_ms
 
     async def dispatch(self, records: list[ConsumerRecord]) -> None:
@@ -82,7 +88,7 @@ class Dispatcher:
                 yield from map(_outgoing, made)
 
         for some in _chunks(deliveries(), MAX_UNACKED):  # one event's deliveries in memory at a time, and one chunk
-            await self._appender.append_all(some)
+            await self._pass_on(some, await self._appender.append_all(some))
         stored = await self._appender.append_all([_told(dispatch) for dispatch in dispatches])
         firsts = (sighting for sighting in sightings if sighting.offset not in duplicates)
         self._dedup.remember(partition, firsts, stored, records[0].timestamp)
