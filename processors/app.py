@@ -18,6 +18,7 @@ from processors.batchfed.app import BatchApp
 from processors.clients import BROKER_PATIENCE_S, Clients
 from processors.config.agent import ConfigAgent
 from processors.config.decide import ConfigRules
+from processors.config.newest import NewestConfig
 from processors.delay.service import DelayService
 from processors.deliver.agent import DeliverAgent
 from processors.deliver.attempt import AttemptStep
@@ -32,11 +33,13 @@ from processors.deliver.reports import Reports
 from processors.dispatch.agent import Dispatcher
 from processors.dispatch.dedup import Deduplicator
 from processors.dispatch.index import SubscriptionIndex
+from processors.gauges import observe
 from processors.metrics import WorkerMetrics
 from processors.ownership import Ownership
 from processors.replay.run import RunParts
 from processors.replay.service import ReplayService
 from processors.serving import serving
+from processors.shortcut import Shortcut
 from processors.tasks import OnCrash, Tasks
 from processors.turns import Turns
 from processors.watch import watch
@@ -142,7 +145,7 @@ class Worker:
         self._deliver = self._deliver_agent()
         register_agents(self._app, self._parts())
         self._backlog = Backlog(self._app, self.clients.delay, self.clients.ends, self._names, self.metrics)
-        self._observe()
+        observe(self.metrics, self._deliver.lanes, self._gates, self._dedup, self.clients)
 
     def _clients(self) -> Clients:
         settings, names = self._settings, self._names
@@ -212,6 +215,7 @@ class Worker:
     def _parts(self) -> Parts:
         clients = self.clients
         rules = ConfigRules(self._keyring, self._policy)
+        newest = NewestConfig(clients.tables, self._app, self._ownership, self._names)
         index = SubscriptionIndex(clients.tables.table("subscriptions"))
         return Parts(
             names=self._names,
@@ -219,12 +223,15 @@ class Worker:
             ownership=self._ownership,
             turns=Turns(self._background),
             config=ConfigAgent(rules, clients.tables, self._keyring, clients.appender, self.metrics),
+            newest=newest,
             dedup=self._dedup,
             dispatcher=Dispatcher(
                 tables=clients.tables,
+                catch_up=newest.catch_up,
                 index=index,
                 dedup=self._dedup,
                 appender=clients.appender,
+                pass_on=Shortcut(self._app, self._deliver_acker).take,
                 now_ms=now_ms,
                 metrics=self.metrics,
             ),
@@ -233,17 +240,6 @@ class Worker:
             dispatch_acker=BatchAcker(self._app),
             deliver_acker=self._deliver_acker,
         )
-
-    def _observe(self) -> None:
-        lanes, delay, bodies = self._deliver.lanes, self.clients.delay, self.clients.bodies
-        self.metrics.gauge("hooklog_lane_jobs", "Attempts waiting or in flight", lambda: lanes.jobs)
-        self.metrics.gauge("hooklog_in_flight", "Requests in flight", lambda: len(lanes.running))
-        self.metrics.gauge("hooklog_breakers_open", "Endpoints left alone, or being probed", lambda: self._gates.open)
-        self.metrics.gauge("hooklog_dedup_entries", "Senders' ids kept on disk", lambda: self._dedup.entries)
-        self.metrics.gauge("hooklog_body_bytes_held", "Of large bodies in memory", lambda: bodies.held_bytes)
-        self.metrics.gauge("hooklog_bodies_read", "Large bodies read from the events stream", lambda: bodies.reads)
-        self.metrics.gauge("hooklog_delay_held", "Delayed deliveries in memory", lambda: delay.held)
-        self.metrics.gauge("hooklog_delay_released", "Delayed deliveries released", lambda: delay.released)
 
     @contextlib.asynccontextmanager
     async def agents(self) -> AsyncIterator[None]:
