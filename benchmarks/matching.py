@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Any
 
 from processors.dispatch.index import SubscriptionIndex
@@ -81,7 +82,7 @@ def _times_us(index: SubscriptionIndex) -> Iterator[float]:
         "ref": "refs/heads/main",
         "repository": {"full_name": "octo/repo"},
         "size": 1,
-        "commits": [{"id": f"{number:040x}", "message": "A change " * 10} for number in range(5)],
+        "commits": [{"id": sha256(bytes([number])).hexdigest(), "message": "A change " * 10} for number in range(5)],
     }
     event = Event("", "pushes", "github", "push", 0, json.dumps(body).encode(), request_headers=(("X-A", "1"),) * 10)
     for _ in range(EVENTS):

@@ -290,8 +290,7 @@ class Worker:
 
     async def _drain(self, limit_s: float, *, leaving: bool) -> None:
         self._ownership.fence()
-        dispatching = self._background.running()
-        if dispatching:
+        if dispatching := self._background.running():
             await asyncio.wait(dispatching, timeout=REVOKE_DRAIN_S)
         await self._deliver.drain(limit_s, leaving=leaving)
         try:

@@ -61,11 +61,14 @@ SHORTCUTS: Mapping[str, tuple[Place, ...]] = {
 """Variable to its places; what stands at none of them is an empty text."""
 
 
+def shortcut_of(body: Any, name: str) -> str:
+    """The value of a shortcut for a parsed body, whatever it is; empty when it stands at none of its places."""
+    return next(filter(None, (_text(body, place) for place in SHORTCUTS[name])), "")
+
+
 def shortcuts_of(body: Any) -> dict[str, str]:
-    """The value of every shortcut for a parsed body, whatever it is."""
-    return {
-        name: next(filter(None, (_text(body, place) for place in places)), "") for name, places in SHORTCUTS.items()
-    }
+    """The value of every shortcut."""
+    return {name: shortcut_of(body, name) for name in SHORTCUTS}
 
 
 def _text(value: Any, place: Place) -> str:

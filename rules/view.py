@@ -1,14 +1,22 @@
 """One event as filters and transforms see it: parsed when one asks for it, once, and judged once by each filter."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from rules.cel import BadExpressionError, Expression, Failure, activation_of, compile_filter, compile_transform
-from rules.shortcuts import shortcuts_of
+from rules.cel import (
+    VARIABLES,
+    BadExpressionError,
+    Expression,
+    Failure,
+    activation_of,
+    compile_filter,
+    compile_transform,
+)
+from rules.shortcuts import SHORTCUTS, shortcut_of
 
 NOT_JSON = "the body is not JSON, so that event has nothing in it"
 
@@ -59,6 +67,7 @@ class EventView:
         self.viewed = viewed
         self._verdicts: dict[str, Verdict] = {}
         self._values: dict[str, Any] = {}
+        self._activations: dict[frozenset[str], Any] = {}
 
     @property
     def event_type(self) -> str:
@@ -75,15 +84,19 @@ class EventView:
     def value(self, text: str) -> Any:
         """The value of an expression, or a `Failure`; each text is evaluated once."""
         if text not in self._values:
-            self._values[text] = self._valued(compile_transform, text)
+            known = text in VARIABLES
+            self._values[text] = self._variable(text) if known else self._valued(compile_transform, text)
         return self._values[text]
 
     def evaluate(self, expression: Expression) -> Any:
         """The value of a compiled expression, or a `Failure`."""
-        if not expression.reads_body:
-            return expression.evaluate(self._without_body)
-        value = expression.evaluate(self._with_body)
-        if isinstance(value, Failure) and not self.is_json:
+        activation = self._activations.get(expression.uses)
+        if activation is None:
+            # Only what it names, so that nothing is looked for in vain.
+            values = {name: self._variable(name) for name in expression.uses}
+            activation = self._activations[expression.uses] = activation_of(values)
+        value = expression.evaluate(activation)
+        if isinstance(value, Failure) and expression.reads_body and not self.is_json:
             return Failure(NOT_JSON)
         return value
 
@@ -107,11 +120,6 @@ class EventView:
         return self._parsed[1]
 
     @cached_property
-    def shortcuts(self) -> Mapping[str, str]:
-        """What the shortcuts stand for; empty texts when the body has nothing there."""
-        return shortcuts_of(self.event)
-
-    @cached_property
     def _parsed(self) -> tuple[bool, Any]:
         try:
             body = orjson.loads(self.viewed.body)
@@ -119,23 +127,20 @@ class EventView:
             return False, None
         return True, _within_int64(body) if _LARGE_INTEGER.search(self.viewed.body) else body
 
-    @property
-    def _light(self) -> dict[str, Any]:
-        viewed = self.viewed
-        return {
-            "headers": self.headers,
-            "event_type": viewed.event_type,
-            "source": viewed.source_id,
-            "topic": viewed.topic_id,
-        }
-
-    @cached_property
-    def _without_body(self) -> Any:
-        return activation_of(self._light)
-
-    @cached_property
-    def _with_body(self) -> Any:
-        return activation_of(self._light | {"event": self.event} | dict(self.shortcuts))
+    def _variable(self, name: str) -> Any:
+        if name in SHORTCUTS:
+            return shortcut_of(self.event, name)
+        match name:
+            case "event":
+                return self.event
+            case "headers":
+                return self.headers
+            case "event_type":
+                return self.viewed.event_type
+            case "source":
+                return self.viewed.source_id
+            case _:
+                return self.viewed.topic_id
 
     def _judged(self, text: str) -> Verdict:
         value = self._valued(compile_filter, text)

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from projections.query.lookups import PAYLOADS, earliest_ms
 from projections.query.shown import Document, epoch_ms_of
 from rules.match import judge
+from rules.shortcuts import shortcuts_of
 from rules.view import EventView, Verdict
 from runtime.clickhouse import Client
 from runtime.problem import ProblemError
@@ -61,7 +62,7 @@ def _saw(view: EventView) -> Document:
         "source": view.viewed.source_id,
         "topic": view.viewed.topic_id,
         "headers": view.headers,
-        **view.shortcuts,
+        **shortcuts_of(view.event),
         "is_json": view.is_json,
         "event": None if unshown else view.event,
     }
