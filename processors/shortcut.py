@@ -39,6 +39,8 @@ class Shortcut:
             return
         runs: dict[TP, list[ConsumerRecord]] = {}
         for record, metadata in zip(records, stored, strict=True):
+            if (metadata.log_start_offset or 0) < 0:
+                return  # the broker had it already, and tells no offset
             runs.setdefault(TP(metadata.topic, metadata.partition), []).append(_as_fetched(record, metadata))
         for tp, run in runs.items():
             await self._app.consumer.hand_over(tp, run)

@@ -43,6 +43,7 @@ async def watch(
                     clients.tables.reading,
                     clients.bodies.running,
                     clients.finished.running,
+                    clients.failing.running,
                     clients.delay.running,
                     clients.replays.running,
                 )

@@ -99,13 +99,16 @@ class PositionReader:
             raise LeaderNotAvailableError(topic)
         asked = [(topic, [(partition, offset, _ONE_BATCH)])]
         answer = await client.send(leader, FetchRequest(0, 1, MAX_RECORD_BYTES, 0, asked, rack_id=""))
-        ((_, ((_, code, *_, batches),)),) = answer.topics
+        ((_, ((_, code, known_to, *_, batches),)),) = answer.topics
         error = for_code(code)
         if error is OffsetOutOfRangeError:
             return None
         if error is not NoError:
             raise error(topic)
-        return _value_in(batches, offset)
+        value = _value_in(batches, offset)
+        if value is None and offset >= known_to:
+            raise LeaderNotAvailableError(topic)  # a new leader, which does not know yet how far all others have come
+        return value
 
     def _connected(self) -> AIOKafkaClient:
         if self._client is None:

@@ -105,9 +105,7 @@ class DeliverAgent:
         except MalformedRecordError as error:
             self._tasks.spawn(self._bury(token, record, str(error)))
             return
-        key = key_of(delivery)
-        parked = self._finished.has(token.partition, park_key_of(delivery))
-        if parked or self._finished.has(token.partition, key):
+        if self._over(token.partition, delivery):
             self._acker.done(token)
         elif delivery.due_ms > self._now_ms():
             self._tasks.spawn(self._put_back(token, delivery))
@@ -118,7 +116,7 @@ class DeliverAgent:
     async def _admit(self, token: Token, delivery: Delivery) -> None:
         job = self._job(token, delivery)
         if (same := self._live.get(job.key)) is not None:
-            same.tokens.append(token)  # a repeat: finished with the first one, never earlier
+            same.tokens.append((token, delivery))  # a repeat: finished with the first one, never earlier
             return
         self._live[job.key] = job
         stop = self._gates.stop(job, self.lanes.load)
@@ -136,7 +134,7 @@ class DeliverAgent:
             assignment=token.assignment,
             max_in_flight=subscription.spec.max_in_flight if subscription else 1,
             ends_unsent=subscription is None or self._end(delivery, subscription) is not None,
-            tokens=[token],
+            tokens=[(token, delivery)],
         )
 
     async def _run(self, job: Job) -> None:
@@ -147,11 +145,15 @@ class DeliverAgent:
         await self._finish(job, finished=finished)
 
     async def _finish(self, job: Job, *, finished: bool) -> None:
-        for token in job.tokens:
-            if finished:
+        for token, delivery in job.tokens:
+            if finished and self._over(job.partition, delivery):
                 self._acker.done(token)
-            elif token.assignment > job.assignment:
-                await self._admit(token, job.delivery)  # a repeat joined a job that its own assignment gave up
+            elif finished or token.assignment > job.assignment:
+                # Its job's own assignment gave it up; or it was put aside and is back before that was stored for good.
+                await self._admit(token, delivery)
+
+    def _over(self, partition: int, delivery: Delivery) -> bool:
+        return any(self._finished.has(partition, key) for key in (key_of(delivery), park_key_of(delivery)))
 
     async def _attempt(self, job: Job) -> bool:
         """Makes the attempt, unless it was made; whether the records are finished with it."""
@@ -271,6 +273,8 @@ class DeliverAgent:
         left = self._unsettled(leaving)
         for task in left:
             task.cancel()
+            if task in self.lanes.running:  # one that has not even begun cannot do it itself
+                self._live.pop(self.lanes.running[task].key, None)
         if left:
             await asyncio.wait(left, timeout=1)
         on_wire = [job for job in self.lanes.running.values() if job.give_up_ms]

@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError
 from processors.deliver.gone import GoneSubscriptions
 from processors.deliver.reports import Reports
 from rules.failing import Disable, Failing, after_attempt
+from runtime.broken_connections import lives
 from runtime.kafka import Appender, Outgoing
 from schemas.config import SubscriptionSpec
 from schemas.headers import MalformedRecordError
@@ -93,6 +94,11 @@ class FailingSubscriptions:
         """Disconnects."""
         if self._consumer is not None:
             await self._consumer.stop()
+
+    @property
+    def running(self) -> bool:
+        """Whether its client lives."""
+        return self._consumer is not None and lives(self._consumer)
 
     async def load(self, partition: int) -> None:
         """Reads a partition that was assigned; what another owner wrote meanwhile replaces what was known."""

@@ -105,7 +105,8 @@ class Gates:
     def hold_s(self, job: Job, ahead: int) -> float:
         """In how many seconds a job may leave its lane, after `ahead` that have left it and not begun."""
         limit = self._limit(job)
-        return limit.wait_s(self._now_ms(), ahead) if limit else 0.0
+        wait_s = limit.wait_s(self._now_ms(), ahead) if limit else 0.0
+        return wait_s if wait_s <= LANE_WAIT_S else 0.0  # the limit was made lower meanwhile: it leaves, to be parked
 
     def stop(self, job: Job, load_of: Callable[[Job], Load]) -> Stop | None:
         """Why a job has to be put aside before it has entered its lane; `None` when it may enter."""
@@ -139,7 +140,7 @@ class Gates:
             gate = self._gate(job.lane)
             job.breaker_round = gate.breaker.started()
         before = gate.breaker.state
-        gate.breaker.ended(job.breaker_round, self._stretched_ms(), answer)
+        gate.breaker.ended(job.breaker_round, self._stretched_ms(), answer if self._breaks(job) else None)
         after = gate.breaker.state
         if after is not before:
             self._told(job, after)
