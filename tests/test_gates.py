@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from processors.deliver.gates import BROKEN, CROWDED, LIMITED, MAX_GATES, Gates, Stop
+from processors.deliver.gates import BROKEN, CROWDED, LANE_WAIT_S, LIMITED, MAX_GATES, Gates, Stop
 from processors.deliver.job import Job
 from processors.deliver.lanes import Load
 from rules.breaker import BreakerState
@@ -190,3 +190,15 @@ def test_gates_that_remember_nothing_any_more_are_dropped_and_others_never() -> 
     kept = bench.gates._gates  # what is counted is memory
     assert len(kept) <= 4
     assert {"dead", "limited"} <= set(kept)
+
+
+def test_what_would_wait_too_long_for_a_limit_that_was_lowered_leaves_its_lane_to_be_put_aside() -> None:
+    bench = Bench()
+    assert bench.gates.enter(bench.job(per_second=10, burst=1)) is None
+    waiting = bench.job(per_second=10, burst=1)
+    assert 0 < bench.gates.hold_s(waiting, 0) <= LANE_WAIT_S
+    bench.subscribe("a", rate_limit={"per_second": 0.01, "burst": 1})
+    assert bench.gates.hold_s(waiting, 0) == 0
+    stop = bench.gates.enter(waiting)
+    assert stop is not None
+    assert stop.wait_s > LANE_WAIT_S
