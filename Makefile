@@ -10,7 +10,7 @@ bin := .venv/bin
 stamp := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check bench bench-delay faults lock clean
+.PHONY: help up demo test check bench bench-delay bench-clients bench-flood faults lock clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -36,6 +36,12 @@ bench: $(stamp) ## Measure start, memory, latency, and CPU stage by stage: seven
 
 bench-delay: $(stamp) ## Measure how late 200,000 waiting deliveries are released; seven minutes
 	$(bin)/python -m benchmarks.delay
+
+bench-clients: $(stamp) ## Measure the HTTP clients that deliveries could use; two minutes
+	$(bin)/python -m benchmarks.clients
+
+bench-flood: $(stamp) ## Measure what a million deliveries for one dead endpoint cost; ten minutes
+	$(bin)/python -m benchmarks.flood
 
 faults: $(stamp) ## Long seeded crash runs (SEEDS="1 2 3")
 	HOOKLOG_FAULT_SEEDS="$(SEEDS)" $(bin)/python -m pytest -m faults -s --timeout=1800

@@ -11,7 +11,7 @@ from cli.demo import command as demo
 from cli.doctor.command import doctor
 from cli.show import with_examples
 from cli.sql import sql
-from cli.traffic import listen, logs, retry, send, tail
+from cli.traffic import explain, listen, logs, replay, retry, send, tail
 
 RUN, CONFIGURE, TRAFFIC, LOOK = "Run it", "Configure it", "Send and receive", "Look into it"
 
@@ -105,7 +105,10 @@ for panel, command, examples in (
     (TRAFFIC, listen.listen, listen.EXAMPLES),
     (TRAFFIC, tail.tail, tail.EXAMPLES),
     (TRAFFIC, retry.retry, retry.EXAMPLES),
+    (TRAFFIC, replay.replay, replay.EXAMPLES),
+    (TRAFFIC, replay.replays, replay.LIST_EXAMPLES),
     (LOOK, logs.events, logs.EVENT_EXAMPLES),
+    (LOOK, explain.explain, explain.EXAMPLES),
     (LOOK, logs.deliveries, logs.DELIVERY_EXAMPLES),
     (LOOK, logs.attempts, logs.ATTEMPT_EXAMPLES),
     (LOOK, logs.rejections, logs.REJECTION_EXAMPLES),

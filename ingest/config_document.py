@@ -7,21 +7,24 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
+from rules.cel import expression_faults
+from rules.certificates import UnusableTlsError, check_tls
 from rules.merge_patch import merge_patch
 from rules.sign import UnusableSecretError, signing_key
 from rules.verify import AuthConfigError, check_config
 from runtime.problem import ProblemError, field_errors
 from schemas.config import SPECS, SourceSpec, Spec, SubscriptionSpec, TopicSpec
-from schemas.stored import MASK, SHOWN_ONLY, Record
+from schemas.stored import MASK, SHOWN_ONLY, Record, secrets_in, unmasked
 from schemas.values import MAX_DEPTH, is_too_deep
 
 MAX_DOCUMENT_BYTES = 229_376
-"""The config agent takes 256 KiB; the rest is room for sealed secrets."""
+"""The config agent takes 384 KiB; the rest is room for sealed secrets."""
 
 _SECRET_BYTES = 24
 """Standard Webhooks: between 24 and 64 random bytes."""
 
 _SECRET_FIELDS = ("secret", "secrets")
+_EXPRESSION_FIELDS = ("filter", "transform")
 
 Document = dict[str, Any]
 FieldErrors = list[dict[str, str]]
@@ -58,23 +61,24 @@ def with_id(document: Document, record_id: str) -> Document:
 def with_kept_secrets(kind: str, document: Document, current: Record[Spec] | None) -> Document:
     """The document with the secrets that it leaves as they are.
 
-    Masks stand for the secret in the same place. A document that does not speak of secrets keeps all of them,
-    unless the source is verified in another way now; one that does speak of them says all that are to be there.
+    Masks stand for the secret in the same place, also as values of headers. A document that speaks of neither `secret`
+    nor `secrets` keeps all of those, unless the source is verified in another way now; one that does says all that are
+    to be there.
     """
     if current is None or kind == TopicSpec.kind:
         return document
+    document = unmasked(document, current.spec.model_dump())
     known = current.spec.model_dump(include=set(_SECRET_FIELDS), exclude_none=True)
     if not any(name in document for name in _SECRET_FIELDS):
         same_use = document.get("auth_type") == getattr(current.spec, "auth_type", None)
         return document | known if same_use else document
-    return document | {name: _unmasked(document[name], known.get(name)) for name in _SECRET_FIELDS if name in document}
+    return document
 
 
 def patched(document: Document, current: Record[Spec]) -> Document:
     """The current record with a merge patch applied; secrets that are masked or not mentioned stay as they are."""
     whole = current.spec.model_dump(mode="json", exclude_none=True)
-    merged: Document = merge_patch(whole, document)
-    return merged | {name: _unmasked(merged[name], whole.get(name)) for name in _SECRET_FIELDS if name in merged}
+    return unmasked(merge_patch(whole, document), whole)
 
 
 def with_generated_secret(kind: str, document: Document) -> Document:
@@ -103,33 +107,26 @@ def check_document(kind: str, document: Document) -> Spec:
         errors += _auth_errors(document)
     if kind == SubscriptionSpec.kind and not bad & {*_SECRET_FIELDS}:
         errors += _signing_errors(document)
+    if kind == SubscriptionSpec.kind and not bad & {*_EXPRESSION_FIELDS}:
+        errors += _expression_errors(document)
+    if isinstance(spec, SubscriptionSpec):
+        errors += _tls_errors(spec)
     if errors or spec is None:
         raise _invalid(errors)
     return spec
 
 
-def _unmasked(given: Any, known: Any) -> Any:
-    if given == MASK and isinstance(known, str):
-        return known
-    if isinstance(given, list) and isinstance(known, list):
-        return [known[index] if item == MASK and index < len(known) else item for index, item in enumerate(given)]
-    return given
-
-
-def _secrets(document: Document) -> list[tuple[str, str]]:
-    found = [("secret", document.get("secret"))]
-    found += [(f"secrets.{index}", item) for index, item in enumerate(document.get("secrets") or [])]
-    return [(field, text) for field, text in found if isinstance(text, str)]
+def _signing_secrets(document: Document) -> list[tuple[str, str]]:
+    return [(field, text) for field, text in secrets_in(document) if field.partition(".")[0] in _SECRET_FIELDS]
 
 
 def _mask_errors(document: Document) -> FieldErrors:
     message = "is a mask, and there is no secret that it could stand for"
-    given = document if isinstance(document.get("secrets", []), list) else document | {"secrets": []}
-    return [{"field": field, "message": message} for field, text in _secrets(given) if text == MASK]
+    return [{"field": field, "message": message} for field, text in secrets_in(document) if text == MASK]
 
 
 def _auth_errors(document: Document) -> FieldErrors:
-    secrets = [text for _, text in _secrets(document)]
+    secrets = [text for _, text in _signing_secrets(document)]
     try:
         check_config(document["auth_type"], document.get("auth_config", {}), secrets)
     except AuthConfigError as error:
@@ -139,12 +136,27 @@ def _auth_errors(document: Document) -> FieldErrors:
 
 def _signing_errors(document: Document) -> FieldErrors:
     errors = []
-    for field, text in _secrets(document):
+    for field, text in _signing_secrets(document):
         try:
             signing_key(text)
         except UnusableSecretError as error:
             errors.append({"field": field, "message": str(error)})
     return errors
+
+
+def _expression_errors(document: Document) -> FieldErrors:
+    faults = expression_faults(*(document.get(field) or "" for field in _EXPRESSION_FIELDS))
+    return [{"field": field, "message": message} for field, message in faults]
+
+
+def _tls_errors(spec: SubscriptionSpec) -> FieldErrors:
+    if spec.tls is None or spec.tls.client_key_pem == MASK:
+        return []  # a mask is told already
+    try:
+        check_tls(spec.tls, https=spec.is_https)
+    except UnusableTlsError as error:
+        return [{"field": error.field, "message": str(error)}]
+    return []
 
 
 def _invalid(errors: FieldErrors) -> ProblemError:

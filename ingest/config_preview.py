@@ -3,7 +3,7 @@
 from typing import Any
 
 from schemas.config import Spec
-from schemas.stored import MASK, Record, map_secrets, masked
+from schemas.stored import MASK, Record, map_secrets, masked, secrets_in
 
 
 def preview(spec: Spec, current: Record[Spec] | None) -> dict[str, Any]:
@@ -14,11 +14,16 @@ def preview(spec: Spec, current: Record[Spec] | None) -> dict[str, Any]:
         current: the record that is there.
 
     Returns:
-        `action` is `create`, `update` or `nothing`; `changed` names the fields whose values differ.
+        `action` is `create`, `update` or `nothing`; `changed` names the fields whose values differ, and of what is
+        masked the members too, such as `headers.Authorization`.
     """
     wanted = spec.model_dump(mode="json")
     known = current.spec.model_dump(mode="json") if current else {}
     changed = [name for name, value in wanted.items() if known.get(name) != value] if current else []
+    there = dict(secrets_in(known))
+    changed += [
+        field for field, text in secrets_in(wanted) if current and "." in field and there.get(field, text) != text
+    ]
     return {
         "action": "create" if current is None else "update" if changed else "nothing",
         "changed": changed,

@@ -166,7 +166,7 @@ def _check(kind: str) -> Json:
     shown = _ref(_shown_name(kind))
     properties = {
         "action": {"enum": ["create", "update", "nothing"]},
-        "changed": {"type": "array", "items": _STRING, "description": "Fields; secrets are compared, too."},
+        "changed": {"type": "array", "items": _STRING, "description": "Fields, and members that are masked."},
         "current": {"anyOf": [shown, {"type": "null"}]},
         "record": {"type": "object", "description": "As it would be, secrets masked."},
     }

@@ -1,8 +1,10 @@
 """What refers to a record, and what a record refers to in vain."""
 
+import datetime as dt
 from typing import Any
 
 from ingest.config_index import ALL_TOPICS, CHILDREN, PARENTS, REFERENCES, ConfigIndex
+from rules.certificates import certificate_warnings
 from runtime.tables import ConfigTables
 from schemas.config import Spec, SubscriptionSpec
 from schemas.stored import Record, masked
@@ -32,17 +34,24 @@ class References:
     def with_warnings(self, document: Document, spec: Spec) -> Document:
         """A shown record with `warnings`: `[{"field", "code", "message"}]`, left out when there are none.
 
-        A reference to what does not exist is legal: records arrive in any order. It takes effect when it is there.
+        A reference to what does not exist is legal: records arrive in any order. It takes effect when it is there. So
+        is a certificate that has expired: whoever renews it stores the record again.
         """
+        warnings = self._dangling(spec)
+        if isinstance(spec, SubscriptionSpec) and spec.tls is not None:
+            warnings += certificate_warnings(spec.tls, dt.datetime.now(dt.UTC))
+        return document | {"warnings": warnings} if warnings else document
+
+    def _dangling(self, spec: Spec) -> list[dict[str, str]]:
         parent_kind = PARENTS.get(spec.kind)
         if parent_kind is None:
-            return document
+            return []
         field = REFERENCES[spec.kind]
         parent_id = str(getattr(spec, field))
         if parent_id == ALL_TOPICS or parent_id in self._tables.table(parent_kind).records:
-            return document
+            return []
         message = f"there is no {parent_kind.removesuffix('s')} {parent_id}; it takes effect when there is one"
-        return document | {"warnings": [{"field": field, "code": "dangling_reference", "message": message}]}
+        return [{"field": field, "code": "dangling_reference", "message": message}]
 
     def counts(self, kind: str, record_id: str) -> dict[str, int]:
         """How many records of which kind refer to a record directly; empty for what nothing can refer to."""

@@ -4,6 +4,7 @@
     events ─▶ dispatch (joins tables.*, knows dispatches) ─▶ deliveries, dispatches
     deliveries ─▶ deliver ─POST─▶ endpoint;  ─▶ retry.* | park.* | dead,  then attempts
     retry.*, park.* ─▶ delay service ─▶ the next stream of the ladder, at last deliveries
+    replays ─▶ replay service (reads events by position) ─▶ deliveries, replays
 
 Every agent gets batches (`batchfed`), acknowledges each record when everything that follows from it is stored, and
 never before.
@@ -17,8 +18,9 @@ from typing import Any
 
 from processors.batchfed.acker import BatchAcker, Work
 from processors.batchfed.app import BatchApp
-from processors.config.agent import ConfigAgent
+from processors.config.agent import ConfigAgent, Hold
 from processors.config.intake import Intake
+from processors.config.newest import NewestConfig
 from processors.deliver.agent import DeliverAgent
 from processors.dispatch.agent import Dispatcher
 from processors.dispatch.dedup import Deduplicator
@@ -38,6 +40,7 @@ class Parts:
     ownership: Ownership
     turns: Turns
     config: ConfigAgent
+    newest: NewestConfig
     dedup: Deduplicator
     dispatcher: Dispatcher
     deliver: DeliverAgent
@@ -53,11 +56,13 @@ def register_agents(app: BatchApp, parts: Parts) -> None:
     async def config(stream: Any) -> None:
         async for event in stream.noack().events():
             work = await _open(parts.config_acker, event)
-            still = partial(parts.ownership.holds, event.message.generation_id)
-            if work and await parts.ownership.settled(event.message.generation_id):
+            assignment = event.message.generation_id
+            hold = Hold(partial(parts.ownership.holds, assignment), partial(parts.ownership.settled, assignment))
+            if work and await hold.settled():
                 intakes = [Intake.of(kinds[record.topic], record) for _, record in work]
-                with contextlib.suppress(NotStoredError):  # not ours any more: its next owner reads it again
-                    await parts.config.apply(intakes, still)
+                # not stored: they are not ours any more, and their next owner reads them again
+                with contextlib.suppress(NotStoredError), parts.newest.changing():
+                    await parts.config.apply(intakes, hold)
                     _acknowledge(parts.config_acker, work)
 
     async def dispatch(stream: Any) -> None:

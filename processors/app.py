@@ -4,11 +4,10 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from importlib.metadata import entry_points
 
 import structlog
-import uvicorn
 import uvloop
 from starlette.applications import Starlette
 
@@ -19,17 +18,28 @@ from processors.batchfed.app import BatchApp
 from processors.clients import BROKER_PATIENCE_S, Clients
 from processors.config.agent import ConfigAgent
 from processors.config.decide import ConfigRules
+from processors.config.newest import NewestConfig
 from processors.delay.service import DelayService
 from processors.deliver.agent import DeliverAgent
 from processors.deliver.attempt import AttemptStep
+from processors.deliver.bodies import Bodies
 from processors.deliver.egress import Egress
+from processors.deliver.failing import FailingSubscriptions
 from processors.deliver.finished import FinishedAttempts
+from processors.deliver.gates import Gates
 from processors.deliver.gone import GoneSubscriptions
+from processors.deliver.job import Job
+from processors.deliver.reports import Reports
 from processors.dispatch.agent import Dispatcher
 from processors.dispatch.dedup import Deduplicator
 from processors.dispatch.index import SubscriptionIndex
+from processors.gauges import observe
 from processors.metrics import WorkerMetrics
 from processors.ownership import Ownership
+from processors.replay.run import RunParts
+from processors.replay.service import ReplayService
+from processors.serving import serving
+from processors.shortcut import Shortcut
 from processors.tasks import OnCrash, Tasks
 from processors.turns import Turns
 from processors.watch import watch
@@ -41,11 +51,13 @@ from runtime.health import Health
 from runtime.hosts import AllowedHosts
 from runtime.kafka import Appender, EndOffsets, wait_for_broker
 from runtime.keyring import Keyring
+from runtime.positions import PositionReader
 from runtime.secrets_files import load_encryption_keys
 from runtime.settings import Settings
 from runtime.tables import ConfigTables
 from runtime.telemetry import configure_logging
-from schemas.streams import ATTEMPTS, DISPATCHES, PARK_TIERS, RETRY_TIERS, StreamNames
+from schemas.config import SubscriptionSpec
+from schemas.streams import ATTEMPTS, DISPATCHES, EVENTS, HEALTH, PARK_TIERS, RETRY_TIERS, StreamNames
 
 log = structlog.get_logger(__name__)
 
@@ -116,6 +128,9 @@ class Worker:
         self._ladder = Ladder(RETRY_TIERS, settings.retry_scale)
         self._parking = Ladder(PARK_TIERS, settings.retry_scale)
         self.metrics = WorkerMetrics()
+        self._background = Tasks(on_crash)
+        self._reports = Reports(Tasks(on_crash))
+        self._gates = Gates(now_ms, settings.retry_scale, self._spec_of, self._reports.breaker)
         self.clients = self._clients()
         self._app = BatchApp(
             f"{settings.kafka_prefix}processors",
@@ -126,22 +141,34 @@ class Worker:
             instance_id=settings.instance_id,
         )
         self._ownership = Ownership(self._app, settings.session_timeout_s)
-        self._background = Tasks(on_crash)
         self._deliver_acker = BatchAcker(self._app)
         self._deliver = self._deliver_agent()
         register_agents(self._app, self._parts())
         self._backlog = Backlog(self._app, self.clients.delay, self.clients.ends, self._names, self.metrics)
-        self._observe()
+        observe(self.metrics, self._deliver.lanes, self._gates, self._dedup, self.clients)
 
     def _clients(self) -> Clients:
         settings, names = self._settings, self._names
         appender = Appender(settings.bootstrap, names, pace_s=APPEND_PACE_S)
+        tables = ConfigTables(settings.bootstrap, names, self._keyring)
+        self._gone = GoneSubscriptions(tables, self._keyring, appender)
         return Clients(
-            tables=ConfigTables(settings.bootstrap, names, self._keyring),
+            tables=tables,
             appender=appender,
-            egress=Egress(self._policy, now_ms),
+            egress=Egress(self._policy, now_ms, settings.egress_dns_servers),
+            bodies=Bodies(PositionReader(settings.bootstrap, names(EVENTS))),
             ends=EndOffsets(settings.bootstrap),
+            replays=ReplayService(RunParts(settings, names, tables, appender, now_ms), self._on_crash),
             finished=FinishedAttempts(settings.bootstrap, names(ATTEMPTS), settings.partitions),
+            failing=FailingSubscriptions(
+                bootstrap=settings.bootstrap,
+                kafka_topic=names(HEALTH),
+                appender=appender,
+                gone=self._gone,
+                reports=self._reports,
+                now_ms=now_ms,
+                scale=settings.retry_scale,
+            ),
             delay=DelayService(
                 bootstrap=settings.bootstrap,
                 names=names,
@@ -155,11 +182,16 @@ class Worker:
             ),
         )
 
+    def _spec_of(self, job: Job) -> SubscriptionSpec | None:
+        subscription = self.clients.tables.subscription(job.lane)
+        return subscription.spec if subscription else None
+
     def _deliver_agent(self) -> DeliverAgent:
         clients = self.clients
         step = AttemptStep(
             egress=clients.egress,
-            gone=GoneSubscriptions(clients.tables, self._keyring, clients.appender),
+            gone=self._gone,
+            failing=clients.failing,
             appender=clients.appender,
             ladder=self._ladder,
             parking=self._parking,
@@ -171,7 +203,10 @@ class Worker:
             acker=self._deliver_acker,
             ownership=self._ownership,
             finished=clients.finished,
+            failing=clients.failing,
             step=step,
+            bodies=clients.bodies,
+            gates=self._gates,
             tables=clients.tables,
             now_ms=now_ms,
             on_crash=self._on_crash,
@@ -180,6 +215,7 @@ class Worker:
     def _parts(self) -> Parts:
         clients = self.clients
         rules = ConfigRules(self._keyring, self._policy)
+        newest = NewestConfig(clients.tables, self._app, self._ownership, self._names)
         index = SubscriptionIndex(clients.tables.table("subscriptions"))
         return Parts(
             names=self._names,
@@ -187,12 +223,15 @@ class Worker:
             ownership=self._ownership,
             turns=Turns(self._background),
             config=ConfigAgent(rules, clients.tables, self._keyring, clients.appender, self.metrics),
+            newest=newest,
             dedup=self._dedup,
             dispatcher=Dispatcher(
                 tables=clients.tables,
+                catch_up=newest.catch_up,
                 index=index,
                 dedup=self._dedup,
                 appender=clients.appender,
+                pass_on=Shortcut(self._app, self._deliver_acker).take,
                 now_ms=now_ms,
                 metrics=self.metrics,
             ),
@@ -201,14 +240,6 @@ class Worker:
             dispatch_acker=BatchAcker(self._app),
             deliver_acker=self._deliver_acker,
         )
-
-    def _observe(self) -> None:
-        lanes, delay = self._deliver.lanes, self.clients.delay
-        self.metrics.gauge("hooklog_lane_jobs", "Attempts waiting or in flight", lambda: lanes.jobs)
-        self.metrics.gauge("hooklog_in_flight", "Requests in flight", lambda: len(lanes.running))
-        self.metrics.gauge("hooklog_dedup_entries", "Senders' ids kept on disk", lambda: self._dedup.entries)
-        self.metrics.gauge("hooklog_delay_held", "Delayed deliveries in memory", lambda: delay.held)
-        self.metrics.gauge("hooklog_delay_released", "Delayed deliveries released", lambda: delay.released)
 
     @contextlib.asynccontextmanager
     async def agents(self) -> AsyncIterator[None]:
@@ -229,27 +260,14 @@ class Worker:
             "tables": lambda: clients.tables.current,
             "attempts": lambda: clients.finished.running,
             "delay": lambda: clients.delay.running,
+            "replays": lambda: clients.replays.running,
             "group": self._ownership.certain,
             "flow": lambda: self._app.consumer.flowing,
         }
         routes = Health("processors", checks, self.metrics.registry).routes()
         app = AllowedHosts(Starlette(routes=routes), [self._settings.host, *self._settings.allowed_host_names])
-        server = _Server(
-            uvicorn.Config(
-                app,
-                host=self._settings.host,
-                port=self._settings.processors_port,
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-            )
-        )
-        serving = asyncio.create_task(server.serve())
-        try:
+        async with serving(app, self._settings.host, self._settings.processors_port):
             yield
-        finally:
-            server.should_exit = True
-            await serving
 
     async def until(self, stop: asyncio.Event) -> None:
         """Returns when told to stop, or when the Faust app has crashed."""
@@ -272,8 +290,7 @@ class Worker:
 
     async def _drain(self, limit_s: float, *, leaving: bool) -> None:
         self._ownership.fence()
-        dispatching = self._background.running()
-        if dispatching:
+        if dispatching := self._background.running():
             await asyncio.wait(dispatching, timeout=REVOKE_DRAIN_S)
         await self._deliver.drain(limit_s, leaving=leaving)
         try:
@@ -281,12 +298,3 @@ class Worker:
                 await self._app.consumer.commit()
         except TimeoutError:
             log.warning("drained_without_commit")  # what was finished is known to be, from its attempts
-
-
-class _Server(uvicorn.Server):
-    """A server that leaves the process's signals alone."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Captures none."""
-        yield

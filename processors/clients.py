@@ -10,8 +10,11 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from processors.delay.service import DelayService
+from processors.deliver.bodies import Bodies
 from processors.deliver.egress import Egress
+from processors.deliver.failing import FailingSubscriptions
 from processors.deliver.finished import FinishedAttempts
+from processors.replay.service import ReplayService
 from runtime.kafka import Appender, EndOffsets
 from runtime.tables import ConfigTables
 
@@ -40,18 +43,25 @@ class Clients:
     tables: ConfigTables
     appender: Appender
     egress: Egress
+    bodies: Bodies
     finished: FinishedAttempts
+    failing: FailingSubscriptions
     delay: DelayService
+    replays: ReplayService
     ends: EndOffsets
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Starts all, stops all in reverse order."""
         async with contextlib.AsyncExitStack() as stack:
-            for client in (self.appender, self.tables, self.egress, self.finished, self.delay, self.ends):
+            for client in self._in_order():
                 await _start(client)
                 stack.push_async_callback(client.stop)
             yield
+
+    def _in_order(self) -> tuple[Client, ...]:
+        first = (self.appender, self.tables, self.egress, self.bodies)
+        return (*first, self.finished, self.failing, self.delay, self.replays, self.ends)
 
 
 async def _start(client: Client) -> None:

@@ -31,7 +31,7 @@ class WorkerMetrics:
         self.answers = counter(
             "hooklog_answers", "Requests by the class of the answer, such as 2xx, or error", ["answer"]
         )
-        self.parked = counter("hooklog_parked", "Deliveries put aside, their lane full")
+        self.parked = counter("hooklog_parked", "Deliveries put aside, by reason", ["reason"])
         self.attempt_seconds = seconds("hooklog_attempt_seconds", "From request to answer")
         self.first_attempt_seconds = seconds(
             "hooklog_first_attempt_seconds", "From an event's acceptance to the first request of a delivery"

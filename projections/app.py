@@ -17,6 +17,8 @@ from prometheus_client import CollectorRegistry
 from projections.migrate import MigrationChangedError, migrate
 from projections.query.api import Parts, build_api
 from projections.query.readers import LOG_SETTINGS, SETTINGS, Readers
+from projections.query.replay_selection import CHOICE_SETTINGS
+from projections.query.replays import Replayer
 from projections.query.resend import Resender
 from projections.writer.metrics import WriterMetrics
 from projections.writer.records import Records, Revoked
@@ -43,6 +45,9 @@ LOG_READERS = 2
 
 STATS_READERS = 1
 """A month of figures takes a core for a second; a dashboard asks for one after the other."""
+
+CHOOSERS = 1
+"""Choosing many events for a replay takes a core for seconds; the next one waits."""
 
 SQL_READERS = 2
 """Queries of people and scripts; a third one waits."""
@@ -89,6 +94,7 @@ class _Service:
         self._registry = CollectorRegistry()
         self._logs = Readers(self._clickhouse, LOG_READERS, LOG_SETTINGS)
         self._stats = Readers(self._clickhouse, STATS_READERS, LOG_SETTINGS)
+        self._choosers = Readers(self._clickhouse, CHOOSERS, CHOICE_SETTINGS)
         self._sql = Readers(self._clickhouse, SQL_READERS, SETTINGS)
         self._appender = Appender(settings.bootstrap, StreamNames(settings.kafka_prefix))
         self._appending = False
@@ -121,7 +127,14 @@ class _Service:
 
     def _server(self) -> _Server:
         admin = AdminKey(load_admin_key(self._settings))
-        parts = Parts(self._logs, self._stats, self._sql, Resender(self._logs, self._appender, _now_ms), _now_ms)
+        parts = Parts(
+            logs=self._logs,
+            stats=self._stats,
+            sql=self._sql,
+            resender=Resender(self._logs, self._appender, _now_ms),
+            replayer=Replayer(self._logs, self._choosers, self._appender, _now_ms),
+            now_ms=_now_ms,
+        )
         api = build_api(admin, self._health(), parts)
         app = HttpMetrics(AllowedHosts(api, self._settings.allowed_host_names), self._registry)
         return _Server(
@@ -152,7 +165,7 @@ class _Service:
         if client is None:
             return
         self._tables_ready = True
-        for readers in (self._logs, self._stats, self._sql):
+        for readers in (self._logs, self._stats, self._choosers, self._sql):
             readers.start()
         try:
             if await self._until_broker():
@@ -211,7 +224,7 @@ class _Service:
 
     def _close(self, client: Client) -> None:
         # The embedded engine must be closed before the process ends, and ends with its last client.
-        for readers in (self._logs, self._stats, self._sql):
+        for readers in (self._logs, self._stats, self._choosers, self._sql):
             readers.close()
         client.close()
 

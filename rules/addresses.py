@@ -5,6 +5,7 @@ NAT64 for global ones. Source: IANA special-purpose address registries (RFC 6890
 """
 
 import ipaddress
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -32,6 +33,9 @@ _DENIED_V4: tuple[Network, ...] = tuple(
         "168.63.129.16/32",  # Azure's metadata, on a public address
     )
 )
+_DOTS = str.maketrans("\u3002", ".")
+"""Dots in the names of other scripts (IDNA 2003, RFC 3490, section 3.1) that NFKC leaves as they are."""
+
 _GLOBAL_V6: Network = ipaddress.ip_network("2000::/3")
 _DENIED_V6: tuple[Network, ...] = tuple(
     ipaddress.ip_network(text) for text in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
@@ -71,10 +75,10 @@ class AddressPolicy:
 
     def refuses_host(self, host: str) -> bool:
         """Whether a URL's host is known, without asking DNS, to lead where deliveries may not go."""
-        name = host.rstrip(".").lower()
+        name = unicodedata.normalize("NFKC", host).translate(_DOTS).rstrip(".").lower()
         if name == "localhost" or name.endswith(".localhost"):  # RFC 6761, section 6.3
             return not self.permits("127.0.0.1")
-        literal = _literal(name)
+        literal = literal_address(name)
         return literal is not None and not self.permits(literal)
 
 
@@ -83,10 +87,10 @@ def _plain(address: Address) -> Address:
     return mapped or address
 
 
-def _literal(host: str) -> str | None:
+def literal_address(host: str) -> str | None:
     """The address that a host is a spelling of: also `2130706433`, `0x7f.1` and `017700000001`."""
     try:
-        return str(ipaddress.ip_address(host))
+        return str(ipaddress.ip_address(host.strip("[]")))
     except ValueError:
         pass
     parts = host.split(".")
@@ -105,6 +109,8 @@ def _literal(host: str) -> str | None:
 
 def _c_integer(text: str) -> int:
     """A number as inet_aton(3) reads it: hexadecimal after 0x, octal after 0."""
+    if not text.isascii() or not text.isalnum():
+        raise ValueError("no number")  # Python would take 1_0 and +1
     if text[:2] in {"0x", "0X"}:
         return int(text, 16)
     return int(text, 8) if text.startswith("0") and text != "0" else int(text, 10)

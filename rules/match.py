@@ -2,14 +2,22 @@
 
 from collections.abc import Iterable
 
+from rules.view import MATCHED, EventView, Verdict
 from schemas.config import SubscriptionSpec
 
 INACTIVE = "subscription_inactive"
 OTHER_TYPE = "event_type"
 
 
+def judge(subscription: SubscriptionSpec, view: EventView) -> Verdict:
+    """Whether a subscription of the event's topic gets it; what an index finds is the same."""
+    if reason := skip_reason(subscription, view.event_type):
+        return Verdict(reason)
+    return view.verdict(subscription.filter) if subscription.filter else MATCHED
+
+
 def skip_reason(subscription: SubscriptionSpec, event_type: str) -> str:
-    """Why a subscription of the event's topic does not get it; empty when it does."""
+    """Why a subscription of the topic gets no event of this type; empty when its filter decides."""
     if not subscription.is_active:
         return INACTIVE
     if subscription.event_types and not matches_type(subscription.event_types, event_type):

@@ -128,13 +128,15 @@ def _jittered_s(delay_s: float, jitter: float) -> int:
     return math.ceil(delay_s) + step_s * math.floor(moments * jitter)
 
 
-def end_ms_of(received_ms: int, replay_id: str, retry: RetrySpec | None) -> int:
+def end_ms_of(received_ms: int, replay_id: str, retry: RetrySpec | None, released_ms: int = 0) -> int:
     """The last moment at which a delivery may be attempted, in epoch milliseconds.
 
     Args:
         received_ms: epoch milliseconds at which the event was accepted.
         replay_id: the ULID of the replay that made the delivery, or empty: its age counts from the replay.
         retry: the subscription's policy.
+        released_ms: epoch milliseconds at which a replay of many got to it, or 0: a slow one takes longer than a
+            short age allows.
     """
     age_s = MAX_AGE_S if retry is None or retry.max_age_s is None else retry.max_age_s
-    return max(received_ms, ulid_time_ms(replay_id) or 0) + math.ceil(age_s * 1_000)
+    return max(received_ms, ulid_time_ms(replay_id) or 0, released_ms) + math.ceil(age_s * 1_000)

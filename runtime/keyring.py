@@ -74,6 +74,14 @@ class Keyring:
         except (binascii.Error, InvalidTag, ValueError) as error:
             raise CannotOpenError("sealed for another record, or changed") from error
 
+    def opened(self, text: str, context: str) -> str:
+        """The text that was sealed for this context, or one that never was: people produce secrets in the clear.
+
+        Raises:
+            CannotOpenError: as `unseal`.
+        """
+        return self.unseal(text, context) if is_sealed(text) else text
+
 
 def is_sealed(text: str) -> bool:
     """Whether a text has the form of a sealed one."""

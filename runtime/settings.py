@@ -51,6 +51,8 @@ class Settings(BaseSettings):
     """Extra host names that requests may name, comma separated; loopback names are always allowed."""
     egress_allow: str = ""
     """CIDRs, comma separated, that deliveries may reach although they are private."""
+    egress_dns: str = Field(default="", pattern=r"^[0-9A-Fa-f.:, \[\]]*$")
+    """Name servers for deliveries, `address:port` comma separated; empty are the system's."""
     max_body_bytes: int = Field(default=1_048_576, ge=1, le=1_900_000)
     """1 MiB covers every provider's webhooks; a record of the events stream holds at most 2 MiB."""
     retry_scale: float = Field(default=1.0, gt=0, le=1.0)
@@ -71,6 +73,11 @@ class Settings(BaseSettings):
     def allowed_host_names(self) -> list[str]:
         """Extra names a `Host` header may carry."""
         return [name.strip() for name in self.allowed_hosts.split(",") if name.strip()]
+
+    @property
+    def egress_dns_servers(self) -> list[str]:
+        """Name servers that deliveries ask instead of the system's."""
+        return [server.strip() for server in self.egress_dns.split(",") if server.strip()]
 
     @property
     def egress_networks(self) -> list[str]:

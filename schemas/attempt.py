@@ -15,7 +15,7 @@ class AttemptKind(StrEnum):
     OUTCOME = "outcome"
     """The delivery ended without a request: cancelled or expired."""
     PARKED = "parked"
-    """It was put aside without a request, because its lane was full; it comes again as `parks` + 1."""
+    """It was put aside without a request, and `reason` says why; it comes again as `parks` + 1."""
     LEASE = "lease"
     """A request was on the wire when its worker lost the partition: wait until `until_ms` for its outcome."""
 

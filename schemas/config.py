@@ -4,6 +4,7 @@ A `*Spec` is what a person may say; a stored record is the spec with its secrets
 config agent with `created_at, updated_at, version, generation`.
 """
 
+import math
 import re
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from schemas.ids import RECORD_ID
 from schemas.retry import RetrySpec
+from schemas.tls import TlsSpec
 
 MAX_SECRETS = 10
 """Rotation needs two; ten leave room, and bound the work of checking a forged signature."""
@@ -20,6 +22,18 @@ MAX_SECRET_CHARS = 1_024
 MAX_HEADERS = 32
 MAX_HEADER_CHARS = 4_096
 MAX_EVENT_TYPE_PATTERNS = 100
+
+MAX_EXPRESSION_CHARS = 2_048
+"""Of a filter or transform; in bytes it is counted where it is compiled."""
+MAX_PER_SECOND = 1_000
+"""One worker makes no more requests than this to one endpoint; a higher limit would limit nothing."""
+
+MIN_PER_SECOND = 0.001
+"""One in a quarter of an hour: below that a delivery grows too old in a queue of a few hundred."""
+
+MAX_BURST = 10_000
+DEFAULT_DISABLE_AFTER_DAYS = 5.0
+"""As Stripe and Svix: long enough for a long weekend's outage, and shorter than the six days that a delivery lives."""
 
 RESERVED_HEADERS = frozenset(
     {
@@ -159,6 +173,20 @@ class TopicSpec(_Strict):
     ordering_key: OrderingKeyRule | None = None
 
 
+class RateLimitSpec(_Strict):
+    """How fast requests may be made."""
+
+    per_second: float = Field(ge=MIN_PER_SECOND, le=MAX_PER_SECOND)
+    """In the long run; may be below 1."""
+    burst: int | None = Field(default=None, ge=1, le=MAX_BURST)
+    """At once, after a silence; unless it is set, those of one second."""
+
+    @property
+    def burst_size(self) -> int:
+        """How many may be made at once after a silence."""
+        return self.burst or math.ceil(self.per_second)
+
+
 class SubscriptionSpec(_WithSecrets):
     """Which events go where, and how."""
 
@@ -173,20 +201,40 @@ class SubscriptionSpec(_WithSecrets):
         default_factory=list, max_length=MAX_EVENT_TYPE_PATTERNS
     )
     """Types or patterns such as `order.*`; empty is every type."""
+    filter: str = Field(default="", max_length=MAX_EXPRESSION_CHARS)
+    """CEL: an event goes only where it is true; empty is every event."""
+    transform: str = Field(default="", max_length=MAX_EXPRESSION_CHARS)
+    """CEL: its value is sent as JSON instead of the body; empty sends the body."""
+    format: Literal["raw", "envelope", "cloudevents"] = "raw"
+    """What is sent: the body itself; or JSON with id, type, topic, source, timestamp and data; or a CloudEvent."""
     headers: dict[HeaderName, Annotated[str, Field(max_length=MAX_HEADER_CHARS)]] = Field(
         default_factory=dict, max_length=MAX_HEADERS
     )
+    """Their values may be credentials, so they are kept and shown as secrets are."""
     signing: Literal["standard", "none"] = "standard"
     retry: RetrySpec | None = None
     timeout_s: float = Field(default=15.0, ge=1, le=60)
     """Standard Webhooks asks for 15 to 30 s; beyond 60 s a dead endpoint holds its place in flight too long."""
     max_in_flight: int = Field(default=20, ge=1, le=200)
     """Also how many requests a crash may repeat at this endpoint."""
+    tls: TlsSpec | None = None
+    rate_limit: RateLimitSpec | None = None
+    """No limit unless it is set."""
+    circuit_breaker: bool = True
+    """Whether an endpoint that only fails is left alone for a while. Without it every delivery has its attempts when
+    its retry policy says so, whatever came of the others."""
+    disable_after_days: float = Field(default=DEFAULT_DISABLE_AFTER_DAYS, ge=0, le=30)
+    """Days without one success, while attempts fail, after which the subscription is made inactive; 0 is never."""
 
     @property
     def target_host(self) -> str:
         """The host that the URL names."""
         return urlsplit(self.target_url).hostname or ""
+
+    @property
+    def is_https(self) -> bool:
+        """Whether the endpoint speaks TLS."""
+        return urlsplit(self.target_url).scheme == "https"
 
     @field_validator("target_url")
     @classmethod

@@ -1,10 +1,13 @@
 """A delivery: one event for one target of one subscription, on its way or waiting for its next attempt.
 
 The same record travels through `deliveries`, the retry and park streams and `dead`: the event's body is the
-value, byte for byte, and the headers say which attempt comes next and when.
+value, byte for byte, and the headers say which attempt comes next and when. A large body stays where it is, in the
+`events` stream, and the delivery says where.
 """
 
 from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import Self
 
 from schemas.headers import (
     SPEC_VERSION,
@@ -12,10 +15,49 @@ from schemas.headers import (
     MalformedRecordError,
     epoch_ms,
     first_values,
+    headers_in,
+    headers_text,
     integer,
     required,
     rfc3339,
 )
+from schemas.streams import MAX_RECORD_BYTES
+
+MAX_INLINE_BODY_BYTES = 65_536
+"""64 KiB: the bodies of all providers but the largest. A smaller one costs less to write again, for each subscription
+and each of some thirty hops of a retry, than to look up."""
+
+_DIGEST_BYTES = 16
+"""128 bits: nobody finds two bodies with one digest."""
+
+
+@dataclass(frozen=True, slots=True)
+class BodyRef:
+    """Where a body stands in the `events` stream.
+
+    Attributes:
+        digest: blake2b of the body, 32 hex digits: a stream that was made again has other records at its offsets.
+    """
+
+    partition: int
+    offset: int
+    size_bytes: int
+    digest: str
+
+    @classmethod
+    def of_large(cls, body: bytes, partition: int, offset: int) -> Self | None:
+        """The reference that a delivery carries in the place of a body; `None` when the body itself travels."""
+        if len(body) <= MAX_INLINE_BODY_BYTES:
+            return None
+        return cls(partition, offset, len(body), _digest(body))
+
+    def is_of(self, body: bytes) -> bool:
+        """Whether this is the very body that was meant."""
+        return len(body) == self.size_bytes and _digest(body) == self.digest
+
+
+def _digest(body: bytes) -> str:
+    return blake2b(body, digest_size=_DIGEST_BYTES).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +71,12 @@ class Delivery:
         attempt: the number of the attempt to make next, from 1.
         parks: how often it was put aside before this attempt.
         due_ms: epoch milliseconds before which that attempt must not be made; 0 is at once.
+        replay_id: the replay that made it, or empty.
+        released_ms: epoch milliseconds at which a replay of many made it, from when its age counts; else 0.
+        webhook_id: what the receiver knows it by when that is not the event's id, else empty.
         reason: why it waits or has given up, for people.
+        request_headers: of the event, as it keeps them; only for a subscription with a transform.
+        body_ref: where the body stands, when it does not travel along; `body` is then empty, until it was read there.
     """
 
     delivery_id: str
@@ -49,7 +96,20 @@ class Delivery:
     parks: int = 0
     due_ms: int = 0
     replay_id: str = ""
+    released_ms: int = 0
+    webhook_id: str = ""
     reason: str = ""
+    request_headers: tuple[tuple[str, str], ...] = ()
+    body_ref: BodyRef | None = None
+
+    @property
+    def value(self) -> bytes:
+        """The value of its record: a body that stands elsewhere is never written again."""
+        return b"" if self.body_ref else self.body
+
+    def with_body(self, body: bytes) -> "Delivery":
+        """The same delivery, with the body that its reference meant."""
+        return replace(self, body=body)
 
     def next_attempt(self, due_ms: int, reason: str) -> "Delivery":
         """The same delivery, one attempt later."""
@@ -65,7 +125,7 @@ class Delivery:
 
 
 def encode_delivery(delivery: Delivery) -> list[tuple[str, bytes]]:
-    """The headers of a delivery's record; its value is `delivery.body` as it is."""
+    """The headers of a delivery's record; its value is `delivery.value`."""
     headers = [
         ("ce_specversion", SPEC_VERSION),
         ("ce_id", delivery.event_id.encode()),
@@ -85,10 +145,20 @@ def encode_delivery(delivery: Delivery) -> list[tuple[str, bytes]]:
         ("hl-parks", str(delivery.parks) if delivery.parks else ""),
         ("hl-due-ms", str(delivery.due_ms) if delivery.due_ms else ""),
         ("hl-replay-id", delivery.replay_id),
+        ("hl-released-ms", str(delivery.released_ms) if delivery.released_ms else ""),
+        ("hl-webhook-id", delivery.webhook_id),
         ("hl-reason", delivery.reason),
+        ("hl-event-headers", headers_text(delivery.request_headers) if delivery.request_headers else ""),
         ("traceparent", delivery.traceparent),
     )
-    return headers + [(name, text.encode()) for name, text in optional if text]
+    headers += [(name, text.encode()) for name, text in optional if text]
+    if (ref := delivery.body_ref) is not None:
+        headers += [
+            ("hl-body-ref", b"%d/%d" % (ref.partition, ref.offset)),
+            ("hl-body-bytes", b"%d" % ref.size_bytes),
+            ("hl-body-digest", ref.digest.encode()),
+        ]
+    return headers
 
 
 def decode_delivery(value: bytes | None, headers: Headers) -> Delivery:
@@ -112,6 +182,7 @@ def decode_delivery(value: bytes | None, headers: Headers) -> Delivery:
         config_version=integer(values, "hl-config-version"),
         received_ms=epoch_ms(required(values, "ce_time")),
         body=value or b"",
+        body_ref=_body_ref(values, value or b"") if "hl-body-ref" in values else None,
         content_type=values.get("content-type", ""),
         traceparent=values.get("traceparent", ""),
         target=integer(values, "hl-target", 0),
@@ -119,5 +190,22 @@ def decode_delivery(value: bytes | None, headers: Headers) -> Delivery:
         parks=integer(values, "hl-parks", 0),
         due_ms=integer(values, "hl-due-ms", 0),
         replay_id=values.get("hl-replay-id", ""),
+        released_ms=integer(values, "hl-released-ms", 0),
+        webhook_id=values.get("hl-webhook-id", ""),
         reason=values.get("hl-reason", ""),
+        request_headers=headers_in(values.get("hl-event-headers", "[]")),
+    )
+
+
+def _body_ref(values: dict[str, str], value: bytes) -> BodyRef:
+    partition, _, offset = values["hl-body-ref"].partition("/")
+    place = {"partition": partition, "offset": offset}
+    size_bytes = integer(values, "hl-body-bytes")
+    if value or size_bytes > MAX_RECORD_BYTES:
+        raise MalformedRecordError("header hl-body-ref beside a body, or of one that no record holds")
+    return BodyRef(
+        partition=integer(place, "partition"),
+        offset=integer(place, "offset"),
+        size_bytes=size_bytes,
+        digest=required(values, "hl-body-digest"),
     )

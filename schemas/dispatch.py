@@ -8,11 +8,16 @@ MAX_LISTED_SKIPS = 100
 """Skips beyond it are only counted by reason: a topic may have 100,000 subscriptions, a record may not."""
 
 
-class Skip(msgspec.Struct, frozen=True):
-    """A subscription of the topic that did not get the event."""
+class Skip(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A subscription of the topic that did not get the event.
+
+    Attributes:
+        detail: what went wrong, of a `filter_error`; else empty.
+    """
 
     subscription_id: str
     reason: str
+    detail: str = ""
 
 
 class Dispatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +31,7 @@ class Dispatch(msgspec.Struct, frozen=True, kw_only=True):
         config_version: the end of the subscriptions table that was joined.
         matched: how many deliveries were made.
         skipped: reason to count, of the topic's subscriptions that did not get it.
-        skips: the first of them, at most `MAX_LISTED_SKIPS`.
+        skips: some of them, at most `MAX_LISTED_SKIPS`: first those whose filter failed.
         duplicate: whether the sender had sent it before, so that nothing was delivered.
         duplicate_of: `partition/offset` of the first one.
         dedup_hash: hex of what two posts of the same event share; empty when the sender gave no id.

@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass, field
 
-import orjson
-
-from schemas.headers import SPEC_VERSION, Headers, epoch_ms, first_values, required, rfc3339
+from schemas.headers import SPEC_VERSION, Headers, epoch_ms, first_values, headers_in, headers_text, required, rfc3339
 
 _KNOWN = {
     "ce_specversion",
@@ -57,7 +55,7 @@ def encode_event(event: Event) -> list[tuple[str, bytes]]:
         ("content-type", event.content_type.encode()),
         ("hl-topic", event.topic_id.encode()),
         ("hl-source-ip", event.source_ip.encode()),
-        ("hl-request-headers", orjson.dumps(event.request_headers)),
+        ("hl-request-headers", headers_text(event.request_headers).encode()),
     ]
     if event.dedup_id:
         headers.append(("hl-dedup-id", event.dedup_id.encode()))
@@ -84,13 +82,6 @@ def decode_event(value: bytes | None, headers: Headers) -> Event:
         source_ip=values.get("hl-source-ip", ""),
         dedup_id=values.get("hl-dedup-id", ""),
         traceparent=values.get("traceparent", ""),
-        request_headers=_request_headers(values.get("hl-request-headers", "[]")),
+        request_headers=headers_in(values.get("hl-request-headers", "[]")),
         extra=tuple((name, raw) for name, raw in headers if name not in _KNOWN),
     )
-
-
-def _request_headers(text: str) -> tuple[tuple[str, str], ...]:
-    try:
-        return tuple((str(name), str(value)) for name, value in orjson.loads(text))
-    except (ValueError, TypeError):
-        return ()  # for people to read; nothing depends on it

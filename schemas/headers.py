@@ -6,6 +6,8 @@ Source: CloudEvents 1.0.2, Kafka protocol binding, section 3.2 (binary content m
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+import orjson
+
 Headers = Sequence[tuple[str, bytes]]
 """Headers as aiokafka takes and gives them; a name may repeat."""
 
@@ -92,3 +94,16 @@ def epoch_ms(text: str) -> int:
 def trace_id(traceparent: str) -> str:
     """The trace that a `traceparent` (W3C Trace Context, section 3.2) belongs to, 32 hex digits; empty without one."""
     return traceparent[3:35]
+
+
+def headers_text(pairs: Sequence[tuple[str, str]]) -> str:
+    """A request's headers as one header of a record: JSON, a list of name and value pairs."""
+    return orjson.dumps(pairs).decode()
+
+
+def headers_in(text: str) -> tuple[tuple[str, str], ...]:
+    """The pairs in it; none when it cannot be read."""
+    try:
+        return tuple((str(name), str(value)) for name, value in orjson.loads(text))
+    except (ValueError, TypeError):
+        return ()

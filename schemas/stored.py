@@ -54,6 +54,11 @@ def sealed_document(spec: Spec, seal: SecretCodec) -> dict[str, Any]:
 def decode_record(kind: str, value: bytes, unseal: SecretCodec) -> Record[Spec]:
     """The record in a table record's value.
 
+    Args:
+        kind: of the table.
+        value: of the record.
+        unseal: gives a text that was never sealed as it is: header values were stored so once.
+
     Raises:
         MalformedRecordError: it is no record of that kind, or its secrets cannot be opened.
     """
@@ -82,12 +87,44 @@ def masked(record: Record[SpecT]) -> dict[str, Any]:
 
 
 def map_secrets(document: dict[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
-    """A copy of a config document whose secrets went through `change`; what is no text is left as it is."""
+    """A copy of a config document whose secrets went through `change`; what is no text is left as it is.
+
+    Secrets are `secret`, each of `secrets`, each value of `headers`, and `tls.client_key_pem`.
+    """
+    return _map(document, lambda _, text: change(text))
+
+
+def unmasked(document: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    """A copy in which each mask is the secret that stands in the same place of `known`, if there is one."""
+    there = dict(secrets_in(known))
+    return _map(document, lambda field, text: there.get(field, text) if text == MASK else text)
+
+
+def secrets_in(document: dict[str, Any]) -> list[tuple[str, str]]:
+    """Every secret that is a text: its field, such as `secrets.0` or `headers.Authorization`, and itself."""
+    found: list[tuple[str, str]] = []
+
+    def note(field: str, text: str) -> str:
+        found.append((field, text))
+        return text
+
+    _map(document, note)
+    return found
+
+
+def _map(document: dict[str, Any], change: Callable[[str, str], str]) -> dict[str, Any]:
+    def changed(field: str, value: Any) -> Any:
+        return change(field, value) if isinstance(value, str) else value
+
     copy = dict(document)
-    if isinstance(copy.get("secret"), str):
-        copy["secret"] = change(copy["secret"])
+    if "secret" in copy:
+        copy["secret"] = changed("secret", copy["secret"])
     if isinstance(copy.get("secrets"), list):
-        copy["secrets"] = [change(item) if isinstance(item, str) else item for item in copy["secrets"]]
+        copy["secrets"] = [changed(f"secrets.{index}", item) for index, item in enumerate(copy["secrets"])]
+    if isinstance(copy.get("headers"), dict):
+        copy["headers"] = {name: changed(f"headers.{name}", item) for name, item in copy["headers"].items()}
+    if isinstance(copy.get("tls"), dict) and "client_key_pem" in copy["tls"]:
+        copy["tls"] = copy["tls"] | {"client_key_pem": changed("tls.client_key_pem", copy["tls"]["client_key_pem"])}
     return copy
 
 

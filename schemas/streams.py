@@ -58,12 +58,15 @@ DISPATCHES = Stream("dispatches", 30 * DAY_MS)
 DELIVERIES = Stream("deliveries", 7 * DAY_MS)
 ATTEMPTS = Stream("attempts", 30 * DAY_MS)
 DEAD = Stream("dead", 30 * DAY_MS)
+REPLAYS = Stream("replays", 30 * DAY_MS)
 OUTCOMES = Stream("config.outcomes", 30 * DAY_MS, single=True)
 
 INTAKE = {
     kind: Stream(f"config.{kind}", 7 * DAY_MS, single=True, max_record_bytes=MAX_INTAKE_BYTES) for kind in CONFIG_KINDS
 }
 TABLES = {kind: Stream(f"tables.{kind}", None, single=True) for kind in CONFIG_KINDS}
+HEALTH = Stream("tables.health", None)
+"""Since when a subscription only fails, in the partition of its deliveries: their owner alone writes there."""
 
 RETRY_TIERS = tuple(
     Stream(f"retry.{label}", 8 * DAY_MS, delay_s=delay_s)
@@ -86,6 +89,7 @@ PARK_TIERS = tuple(
 ALL_STREAMS = (
     *INTAKE.values(),
     *TABLES.values(),
+    HEALTH,
     OUTCOMES,
     EVENTS,
     REJECTIONS,
@@ -95,6 +99,7 @@ ALL_STREAMS = (
     *PARK_TIERS,
     ATTEMPTS,
     DEAD,
+    REPLAYS,
 )
 
 

@@ -1,14 +1,17 @@
 """What property tests draw: text and records as they can occur, and bytes as anybody may produce them."""
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from schemas.attempt import Attempt, AttemptKind, AttemptStatus
-from schemas.delivery import Delivery
+from schemas.delivery import BodyRef, Delivery
 from schemas.dispatch import Dispatch, Skip
 from schemas.event import Event
 from schemas.headers import MAX_INTEGER
 from schemas.outcome import Outcome, OutcomeAction, OutcomeResult
 from schemas.rejection import Rejection
+from schemas.streams import MAX_RECORD_BYTES
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)  # UTF-8 has no lone surrogates
 LATIN1 = st.text(st.characters(max_codepoint=0xFF), max_size=60)  # what an HTTP header may carry
@@ -41,7 +44,11 @@ events = st.builds(
     extra=EXTRA,
 )
 
-deliveries = st.builds(
+body_refs = st.builds(
+    BodyRef, partition=NUMBER, offset=POSITION, size_bytes=st.integers(0, MAX_RECORD_BYTES), digest=TEXT
+)
+
+plain_deliveries = st.builds(
     Delivery,
     delivery_id=TEXT,
     event_id=TEXT,
@@ -60,7 +67,13 @@ deliveries = st.builds(
     parks=NUMBER,
     due_ms=NUMBER,
     replay_id=TEXT,
+    released_ms=NUMBER,
+    webhook_id=TEXT,
     reason=TEXT,
+    request_headers=st.lists(st.tuples(TEXT, TEXT), max_size=3).map(tuple),
+)
+deliveries = plain_deliveries | st.builds(
+    lambda item, ref: replace(item, body=b"", body_ref=ref), plain_deliveries, body_refs
 )
 
 attempts = st.builds(
@@ -103,7 +116,7 @@ dispatches = st.builds(
     config_version=POSITION,
     matched=NUMBER,
     skipped=st.dictionaries(TEXT, NUMBER, max_size=4),
-    skips=st.lists(st.builds(Skip, TEXT, TEXT), max_size=4),
+    skips=st.lists(st.builds(Skip, TEXT, TEXT, TEXT), max_size=4),
     duplicate=st.booleans(),
     duplicate_of=TEXT,
     dedup_hash=TEXT,

@@ -29,6 +29,12 @@ CLOSED = AddressPolicy.of([])
         "::",
         "::127.0.0.1",
         "::ffff:10.0.0.1",
+        "::ffff:7f00:1",
+        "0:0:0:0:0:ffff:a9fe:a9fe",
+        "64:ff9b:1::7f00:1",
+        "2001::1",
+        "fe80::1%25eth0",
+        "fd00:ec2::254",
         "64:ff9b::10.0.0.1",
         "2002:0a00:0001::",
         "fc00::1",
@@ -65,12 +71,34 @@ def test_every_spelling_of_a_private_ipv4_address_is_refused_as_a_host(address: 
     assert refused == {not CLOSED.permits(str(address))}
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST.", "a.localhost", "127.1", "0x7f.1", "0"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "LOCALHOST.",
+        "a.localhost",
+        "127.1",
+        "127.0.0.1.",
+        "0x7f.1",
+        "0X7F000001",
+        "0177.0.0.01",
+        "0",
+        "127。0。0。1",
+        "127\uff0e0\uff0e0\uff0e1",
+        "\uff11\uff12\uff17.0.0.1",
+        "①②⑦.⓪.⓪.①",
+        "ⓛocalhost",
+        "::ffff:127.0.0.1",
+        "[::ffff:7f00:1]",
+    ],
+)
 def test_names_of_this_machine_are_refused_as_hosts(host: str) -> None:
     assert CLOSED.refuses_host(host)
     assert not AddressPolicy.of(["127.0.0.0/8", "0.0.0.0/8"]).refuses_host(host)
 
 
-@pytest.mark.parametrize("host", ["example.com", "1.example", "08.example", "1.2.3.4.5", "0x.example"])
+@pytest.mark.parametrize(
+    "host", ["example.com", "1.example", "08.example", "1.2.3.4.5", "0x.example", "1_2.3", "+1.2", "\u0663"]
+)
 def test_other_names_are_left_to_the_check_after_dns(host: str) -> None:
     assert not CLOSED.refuses_host(host)

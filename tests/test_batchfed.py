@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -18,7 +19,9 @@ from faust.types import TP
 from processors.batchfed.acker import BatchAcker, Token
 from processors.batchfed.app import BatchApp
 from processors.batchfed.consumer import BatchConsumer, NumberedListener
+from processors.shortcut import Shortcut
 from runtime.kafka import Appender, Outgoing
+from runtime.pace import pace_fetches
 from runtime.settings import Settings
 from runtime.streams import create_streams
 from schemas.streams import EVENTS, StreamNames
@@ -240,3 +243,27 @@ async def test_assignments_are_numbered_by_the_process_and_never_repeat() -> Non
     assert len(set(seen)) == 3
     assert app.consumer_generation_id == seen[-1]
     assert thread.consumer.last_beat_s > 0
+
+
+async def test_what_this_process_stored_comes_without_a_fetch_unless_something_else_comes_first(
+    settings: Settings,
+) -> None:
+    appender = Appender(settings.bootstrap, StreamNames(settings.kafka_prefix))
+    await appender.start()
+    records = [Outgoing(EVENTS, value, None, partition=0) for value in numbered(5)]
+    async with running(Worker(settings, lambda _: True)) as worker:
+        shortcut = Shortcut(worker.app, worker.acker)
+        await until(lambda: worker.app.consumer.flowing and len(worker.app.consumer.assignment()) == PARTITIONS)
+        pace_fetches(worker.app.consumer._thread._consumer, 3_600)  # one fetch is under way, and one more will be
+        for number in range(2):
+            await appender.append_surely(records[number])
+            await until(partial(lambda count: len(worker.read) == count, number + 1))
+        await shortcut.take([records[2]], [await appender.append_surely(records[2])])
+        await until(lambda: len(worker.read) > 2)
+        await appender.append_surely(records[3])
+        await shortcut.take([records[4]], [await appender.append_surely(records[4])])
+        assert worker.read == numbered(3)
+    async with running(Worker(settings, lambda _: True)) as worker:
+        await until(lambda: len(worker.read) >= 2)
+        assert worker.read == numbered(2, start=3)
+    await appender.stop()

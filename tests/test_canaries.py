@@ -69,7 +69,10 @@ async def plant(planted: Planted, receiver: Receiver) -> None:
     ):
         assert await planted.post(topic, headers) == 403
     stack = planted.stack
-    subscription = await planted.team.subscribe(token, receiver.url("/ok/canary"), secret=planted.new())
+    headers = {"X-Door": planted.new()}  # which the endpoint gets, and nobody else
+    subscription = await planted.team.subscribe(
+        token, receiver.url("/ok/canary"), secret=planted.new(), headers=headers
+    )
     one = f"/api/v1/subscriptions/{subscription['id']}"
     await stack.admin("PATCH", one, {"secret": planted.new()})
     for method, path, document in (

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from processors.config.agent import ConfigAgent
+from processors.config.agent import ConfigAgent, Hold
 from processors.config.decide import ConfigRules
 from processors.config.intake import Intake
 from processors.metrics import WorkerMetrics
 from rules.addresses import AddressPolicy
-from runtime.kafka import Appender, Outgoing
+from runtime.kafka import Appender, NotStoredError, Outgoing
 from runtime.keyring import Keyring
 from runtime.settings import Settings
 from runtime.streams import create_streams
@@ -25,6 +25,18 @@ from tests.kafka_fixture import RunningKafka
 pytestmark = pytest.mark.stack
 
 KEYRING = Keyring.parse(f"a:{base64.b64encode(b'k' * 32).decode()}")
+
+
+async def yes() -> bool:
+    return True
+
+
+async def no() -> bool:
+    return False
+
+
+HELD = Hold(lambda: True, yes)
+LOST_WHILE_STORING = Hold(lambda: True, no)
 
 
 def intake(offset: int, value: bytes | None, key: bytes = b"s") -> Intake:
@@ -45,8 +57,8 @@ class Bench:
     names: StreamNames
     bootstrap: str
 
-    async def apply(self, *intakes: Intake) -> None:
-        await self.agent.apply(list(intakes), lambda: True)
+    async def apply(self, *intakes: Intake, hold: Hold = HELD) -> None:
+        await self.agent.apply(list(intakes), hold)
 
     async def last(self, stream: Stream) -> dict[bytes, bytes | None]:
         """What compaction would keep of a stream."""
@@ -108,3 +120,13 @@ async def test_what_a_late_writer_covered_is_stored_again_before_anything_else(b
     kept = await bench.last(TABLES["sources"])
     assert json.loads(kept[b"s"] or b"")["name"] == "new"
     assert kept[b"gone"] is None
+
+
+async def test_nobody_is_told_of_a_record_that_may_have_been_stored_after_the_next_owner_came(bench: Bench) -> None:
+    with pytest.raises(NotStoredError):
+        await bench.apply(intake(0, source("a")), hold=LOST_WHILE_STORING)
+    assert list(await bench.last(TABLES["sources"])) == [b"s"]
+    assert not await bench.last(OUTCOMES)
+    await bench.apply(intake(0, source("a")))  # the next owner reads it again
+    (told,) = (await bench.last(OUTCOMES)).values()
+    assert decode_outcome(told).intake_offset == 0

@@ -16,7 +16,8 @@ from rules.addresses import AddressPolicy
 from runtime.keyring import Keyring
 from schemas.config import Spec, SubscriptionSpec
 from schemas.outcome import OutcomeAction, OutcomeResult
-from schemas.stored import MASK, Record
+from schemas.stored import MASK, Record, masked
+from tests.certificates_fixture import issue
 
 KEYRING = Keyring.parse("k1:" + base64.b64encode(os.urandom(32)).decode())
 RULES = ConfigRules(KEYRING, AddressPolicy.of([]))
@@ -74,6 +75,16 @@ def refusal(decision: Decision) -> tuple[str, str]:
         (GOOD | {"secret": "whsec_short"}, "invalid", "secret"),
         (GOOD | {"secret": MASK}, "invalid", "secret"),
         (GOOD | {"secret": "hlenc:v1:k1:AAAA"}, "invalid", "secret"),
+        (GOOD | {"filter": "branch =="}, "invalid", "filter"),
+        (GOOD | {"filter": "branch"}, "invalid", "filter"),
+        (GOOD | {"transform": "{'a': nope}"}, "invalid", "transform"),
+        (GOOD | {"filter": "'" + "é" * 1_500 + "' == branch"}, "invalid", "filter"),
+        (GOOD | {"format": "xml"}, "invalid", "format"),
+        (GOOD | {"headers": {"X-A": MASK}}, "invalid", "headers.X-A"),
+        (GOOD | {"tls": {"client_key_pem": MASK}}, "invalid", "tls.client_key_pem"),
+        (GOOD | {"tls": {"ca_pem": "x"}}, "invalid", "tls.ca_pem"),
+        (GOOD | {"target_url": "http://example.com/", "tls": {}}, "invalid", "tls"),
+        (GOOD | {"tls": {"verify": False}}, "invalid", "tls.verify"),
         (GOOD | {"retry": {"delays_s": [0]}}, "invalid", "retry.delays_s.0"),
         ({"topic_id": "t"}, "invalid", "target_url"),
         (b"x" * (MAX_CONFIG_BYTES + 1), "too_large", ""),
@@ -91,6 +102,12 @@ def test_a_bad_record_is_refused_and_names_the_field(value: Any, code: str, fiel
 @pytest.mark.parametrize("key", [None, b"\xff", b"", b"a b", b"x" * 65])
 def test_a_key_that_is_no_id_is_refused(key: bytes | None) -> None:
     assert refusal(decide(intake(GOOD, key=key))) == ("invalid", "key")
+
+
+def test_a_filter_that_is_none_is_refused_with_line_and_column() -> None:
+    outcome = decide(intake(GOOD | {"filter": "event.a == 1 &&\n  brunch == 'main'"})).outcome
+    assert outcome is not None
+    assert outcome.reason == "filter: line 2, column 3: undeclared reference to 'brunch'"
 
 
 def test_an_unknown_auth_type_is_refused_and_never_means_accept() -> None:
@@ -185,6 +202,33 @@ def test_a_shown_record_can_be_edited_and_produced_again_with_its_mask() -> None
     assert decision.record is not None
     assert isinstance(decision.record.spec, SubscriptionSpec)
     assert decision.record.spec.secret == "old-secret"
+
+
+def test_masked_headers_and_keys_stand_for_those_that_are_there_and_are_told_masked() -> None:
+    client = issue("hooklog")
+    tls = {"client_cert_pem": client.pem, "client_key_pem": client.key_pem}
+    current = existing(headers={"Authorization": "Bearer hush", "X-Team": "a"}, tls=tls)
+    shown = masked(current) | {"headers": {"Authorization": MASK, "X-Team": "b"}}
+    decision = decide(
+        intake({"id": "s1"} | {name: shown[name] for name in ("topic_id", "target_url", "headers", "tls")}), current
+    )
+    assert decision.record is not None
+    assert isinstance(decision.record.spec, SubscriptionSpec)
+    assert decision.record.spec.headers == {"Authorization": "Bearer hush", "X-Team": "b"}
+    assert decision.record.spec.tls is not None
+    assert decision.record.spec.tls.client_key_pem == client.key_pem
+    assert decision.outcome is not None
+    assert decision.outcome.record is not None
+    assert decision.outcome.record["headers"] == {"Authorization": MASK, "X-Team": MASK}
+    assert decision.outcome.record["tls"]["client_key_pem"] == MASK
+
+
+def test_a_header_value_sealed_for_the_record_is_opened() -> None:
+    sealed = KEYRING.seal("Bearer hush", "subscriptions/s1")
+    decision = decide(intake(GOOD | {"headers": {"Authorization": sealed}}))
+    assert decision.record is not None
+    assert isinstance(decision.record.spec, SubscriptionSpec)
+    assert decision.record.spec.headers == {"Authorization": "Bearer hush"}
 
 
 def test_a_secret_sealed_for_the_record_is_opened_and_one_sealed_for_another_is_refused() -> None:

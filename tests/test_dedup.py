@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from ingest.recent import MAX_RECENT, RecentIds
 from processors.dispatch.reading import MAX_CARRIED_BYTES, Reading
 from rules.dedup import WINDOW_MS, First, Sighting, find_duplicates
+from schemas.delivery import BodyRef
 from schemas.event import Event, encode_event
+from schemas.streams import MAX_RECORD_BYTES
 
 HOUR_MS = 3_600_000
 
@@ -152,10 +154,18 @@ def test_the_id_counts_with_its_topic_and_the_key_of_its_record() -> None:
 
 
 def test_what_cannot_be_delivered_or_has_no_id_is_no_first_one() -> None:
-    large, unreadable = read(replace(EVENT, body=bytes(MAX_CARRIED_BYTES + 1))), read(EVENT, ce_id="left out")
+    large = read(replace(EVENT, content_type="x" * MAX_CARRIED_BYTES))
+    unreadable = read(EVENT, ce_id="left out")
     assert (large.sighting, unreadable.sighting, read(replace(EVENT, dedup_id="")).sighting) == (None, None, None)
     assert large.error
     assert unreadable.error
+
+
+def test_a_body_as_large_as_a_record_is_left_where_it_is() -> None:
+    reading = read(replace(EVENT, body=bytes(MAX_RECORD_BYTES)))
+    assert reading.error == ""
+    assert reading.body_ref == BodyRef.of_large(bytes(MAX_RECORD_BYTES), 3, 7)
+    assert read(EVENT).body_ref is None
 
 
 def test_ingest_tells_a_sender_that_repeats_itself_and_no_other() -> None:

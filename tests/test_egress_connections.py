@@ -249,14 +249,15 @@ def certificate(folder: Path, name: str) -> Path:
     return file
 
 
-@pytest.mark.parametrize(("name", "expected"), [("localhost", ""), ("elsewhere.example", "tls")])
+@pytest.mark.parametrize(("name", "expected"), [("localhost", ""), ("elsewhere.example", "tls_wrong_host")])
 async def test_a_certificate_must_be_for_the_name_although_an_address_is_connected_to(
     tmp_path: Path, name: str, expected: str
 ) -> None:
     file = certificate(tmp_path, name)
     serving_tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     serving_tls.load_cert_chain(file)
-    egress = Egress(AddressPolicy.of(["127.0.0.0/8"]), lambda: 0, ssl.create_default_context(cafile=str(file)))
+    trusting = ssl.create_default_context(cafile=str(file))
+    egress = Egress(AddressPolicy.of(["127.0.0.0/8"]), lambda: 0, authorities=trusting)
     server = await asyncio.start_server(Counting(OK, OK), "127.0.0.1", 0, ssl=serving_tls)
     url = f"https://localhost:{server.sockets[0].getsockname()[1]}/"
     await egress.start()
@@ -269,4 +270,4 @@ async def test_a_certificate_must_be_for_the_name_although_an_address_is_connect
 async def test_an_endpoint_that_speaks_no_tls_is_a_tls_failure() -> None:
     async with serving(Counting(b"nonsense")) as url, client() as egress:
         answer = (await egress.post(url.replace("http:", "https:"), [], b"", 3.0)).answer
-    assert answer.error in {"tls", "connect", "connect_timeout"}
+    assert answer.error in {"tls_handshake", "connect", "connect_timeout"}

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from processors.config.agent import ConfigAgent
+from processors.config.agent import ConfigAgent, Hold
 from processors.config.decide import ConfigRules
 from processors.config.intake import Intake
 from processors.deliver.gone import GoneSubscriptions
@@ -37,6 +37,10 @@ SUBSCRIPTION = {
     "headers": {"X-Team": "billing"},
     "retry": {"max_retries": 3},
 }
+
+
+async def held() -> bool:
+    return True
 
 
 @dataclass
@@ -74,7 +78,9 @@ class Bench:
 
     async def decide(self) -> list[Outcome]:
         """Lets the config agent read everything; the last outcome of each record."""
-        await self.agent.apply([Intake.of("subscriptions", record) for record in await self.intake()], lambda: True)
+        await self.agent.apply(
+            [Intake.of("subscriptions", record) for record in await self.intake()], Hold(lambda: True, held)
+        )
         outcomes = [decode_outcome(record.value) for record in await self.read(OUTCOMES)]
         return list({outcome.intake_offset: outcome for outcome in outcomes}.values())
 

@@ -7,9 +7,11 @@ from typing import Any
 import httpx
 import pytest
 
+from schemas.config import MAX_HEADER_CHARS, MAX_HEADERS
 from schemas.outcome import decode_outcome
 from schemas.stored import MASK
 from schemas.streams import INTAKE, OUTCOMES, TABLES
+from tests.certificates_fixture import DAY, issue
 from tests.concurrently import run_together
 from tests.ingest_fixture import Gateway, admin, gateway
 
@@ -137,6 +139,22 @@ def test_a_value_in_an_error_is_never_shown(admin: httpx.Client) -> None:
     assert "very-secret" not in response.text.replace("x-very-secret", "")
 
 
+def test_tls_settings_that_cannot_work_are_refused_and_those_out_of_date_are_warned_of(admin: httpx.Client) -> None:
+    old, target = issue("old", begins=-2 * DAY, ends=-DAY), "https://billing.example.com/"
+    for tls, field in (
+        ({"ca_pem": "no certificate"}, "tls.ca_pem"),
+        ({"client_cert_pem": old.pem, "client_key_pem": issue("other").key_pem}, "tls.client_key_pem"),
+        ({"client_cert_pem": old.pem, "client_key_pem": MASK}, "tls.client_key_pem"),
+        ({"verify": False}, "tls.verify"),
+    ):
+        assert bad_fields(admin.post(SUBSCRIPTIONS, json=subscription(target_url=target, tls=tls))) == [field]
+    plain = subscription(target_url="http://127.0.0.1:9/", tls={"ca_pem": old.pem})
+    assert bad_fields(admin.post(SUBSCRIPTIONS, json=plain)) == ["tls"]
+    made = admin.post(SUBSCRIPTIONS, json=plain | {"target_url": target}).json()
+    warnings = [(item["field"], item["code"]) for item in made["warnings"]]
+    assert ("tls.ca_pem", "certificate_expired") in warnings
+
+
 def test_what_the_config_agent_refuses_is_answered_with_the_field(admin: httpx.Client) -> None:
     response = admin.post(SUBSCRIPTIONS, json=subscription(target_url="http://10.0.0.1/"))
     assert bad_fields(response) == ["target_url"]
@@ -150,6 +168,11 @@ def test_a_body_that_is_no_json_object_is_malformed(admin: httpx.Client, body: b
 
 def test_a_document_that_is_too_large_is_refused(admin: httpx.Client) -> None:
     assert admin.post(TOPICS, content=b" " * 300_000).status_code == 413
+
+
+def test_a_subscription_whose_headers_are_all_full_is_taken(admin: httpx.Client) -> None:
+    headers = {f"X-{number}": "h" * MAX_HEADER_CHARS for number in range(MAX_HEADERS)}
+    assert admin.post(SUBSCRIPTIONS, json=subscription(headers=headers)).status_code == 201
 
 
 def test_a_secret_is_shown_once_and_masked_ever_after(admin: httpx.Client) -> None:
@@ -200,7 +223,7 @@ def test_secrets_never_leave_the_process_in_the_clear(admin: httpx.Client, gatew
     plain = "a-secret-that-must-not-be-seen"
     admin.post(SOURCES, json={"id": "sealed", "auth_type": "hmac", "secret": plain, "secrets": [f"{plain}-2"]})
     admin.put(f"{SOURCES}/sealed", json={"auth_type": "hmac"})
-    generated = admin.post(SUBSCRIPTIONS, json=subscription()).json()["secret"]
+    generated = admin.post(SUBSCRIPTIONS, json=subscription(headers={"X-Key": f"{plain}-3"})).json()["secret"]
     records = [
         record for stream in (*INTAKE.values(), *TABLES.values(), OUTCOMES) for record in gateway.records(stream)
     ]

@@ -6,9 +6,13 @@ from typing import Any
 import httpx
 import pytest
 
-from schemas.stored import MASK
+from runtime.keyring import Keyring
+from schemas.config import SubscriptionSpec
+from schemas.stored import MASK, decode_record
+from schemas.streams import TABLES
+from tests.certificates_fixture import issue
 from tests.concurrently import run_together
-from tests.ingest_fixture import Gateway, admin, gateway
+from tests.ingest_fixture import KEYS, Gateway, admin, gateway
 
 __all__ = ["admin", "gateway"]
 
@@ -47,7 +51,7 @@ def test_a_patch_changes_what_it_names_and_nothing_else(admin: httpx.Client) -> 
     assert answer.status_code == 200
     before = {name: value for name, value in made.items() if name not in STAMPS | {"secret", *patch}}
     assert {name: answer.json()[name] for name in before} == before
-    assert answer.json()["headers"] == {"X-B": "2", "X-C": "3"}
+    assert answer.json()["headers"] == {"X-B": MASK, "X-C": MASK}
     assert answer.json()["retry"]["delays_s"] == [7]
     assert answer.json()["event_types"] == ["c"]
     assert answer.json()["timeout_s"] == 15
@@ -85,6 +89,33 @@ def test_secrets_that_a_patch_masks_or_leaves_out_stay(admin: httpx.Client, gate
     assert patched(secret=MASK) == 422  # there is none that it could stand for
     assert patched(auth_type="none") == 422  # a secret that is never checked
     assert patched(auth_type="none", secrets=None) == 200
+
+
+def test_header_values_and_keys_that_a_patch_masks_or_leaves_out_stay(admin: httpx.Client, gateway: Gateway) -> None:
+    client = issue("hooklog")
+    tls = {"client_cert_pem": client.pem, "client_key_pem": client.key_pem}
+    target = "https://billing.example.com/hook"
+    made = subscription(id="dressed", target_url=target, headers={"X-A": "1", "X-B": "2"}, tls=tls)
+    assert admin.post(SUBSCRIPTIONS, json=made).json()["tls"]["client_key_pem"] == MASK
+
+    def patched(**fields: Any) -> tuple[int, dict[str, str], str | None]:
+        status = admin.patch(f"{SUBSCRIPTIONS}/dressed", json=fields).status_code
+        (record,) = [
+            decode_record("subscriptions", one.value, Keyring.parse(KEYS).opened)
+            for one in gateway.records(TABLES["subscriptions"])[-1:]
+        ]
+        assert isinstance(record.spec, SubscriptionSpec)
+        return status, record.spec.headers, record.spec.tls.client_key_pem if record.spec.tls else None
+
+    assert patched(headers={"X-A": MASK, "X-C": "3"}) == (200, {"X-A": "1", "X-B": "2", "X-C": "3"}, client.key_pem)
+    assert patched(headers={"X-C": None}, tls={"server_name": "b.internal"})[0] == 200
+    read = admin.get(f"{SUBSCRIPTIONS}/dressed").json()
+    assert patched(**read) == (200, {"X-A": "1", "X-B": "2"}, client.key_pem)  # what was read can be sent back
+    answer = admin.patch(f"{SUBSCRIPTIONS}/dressed", json={"headers": {"X-New": MASK}})
+    assert [error["field"] for error in answer.json()["errors"]] == ["headers.X-New"]
+    assert admin.put(f"{SUBSCRIPTIONS}/dressed", json=read | {"headers": {"X-B": MASK}}).status_code == 200
+    assert patched() == (200, {"X-B": "2"}, client.key_pem)
+    assert patched(tls=None) == (200, {"X-B": "2"}, None)
 
 
 def test_a_patch_of_nothing_leaves_the_record_as_it_is(admin: httpx.Client) -> None:

@@ -76,6 +76,12 @@ def test_an_end_without_a_request_says_why() -> None:
     assert "cancelled without a request: subscription_deleted" in text
 
 
+def test_a_wait_without_an_attempt_says_why_and_until_when() -> None:
+    aside = attempt(1, "PENDING", "2026-11-22T04:17:57.525Z", kind="parked", reason="breaker_open")
+    text = shown(story([delivery("PENDING", [aside | {"next_attempt_at": "2026-11-22T04:18:07.512Z"}])]))
+    assert "set aside: breaker_open, until" in text
+
+
 def test_an_endpoints_own_words_are_shown_and_never_read_as_markup() -> None:
     failed = attempt(1, "FAILED", "2026-11-22T04:17:57.525Z", response_status_code=500, response_body="[red]no\n[/red]")
     text = shown(story([delivery("FAILED", [failed])]))

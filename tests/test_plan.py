@@ -28,6 +28,7 @@ SUBSCRIPTIONS = st.fixed_dictionaries(
         "secrets": st.lists(st.sampled_from(SECRETS), max_size=2),
         "retry": st.none() | st.fixed_dictionaries({"delays_s": st.lists(st.integers(1, 9), max_size=2)}),
         "max_in_flight": st.integers(1, 200),
+        "rate_limit": st.none() | st.fixed_dictionaries({"per_second": st.integers(1, 9)}),
         "subscriber_name": st.sampled_from(["", "Billing"]),
     },
 )
@@ -75,6 +76,13 @@ def test_another_secret_is_a_change_although_both_are_masked() -> None:
     change = planned({"id": "s", "topic_id": "t", "target_url": "http://x/", "secret": "two"}, current)
     assert [(item.field, item.before, item.after) for item in change.fields] == [("secret", MASK, MASK)]
     assert str(lines(change)[1]) == "    secret: ******** (another value)"
+
+
+def test_a_header_of_another_value_is_told_by_its_name_and_nothing_more() -> None:
+    document = {"id": "s", "topic_id": "t", "target_url": "http://x/", "secret": "one"}
+    current = stored(document | {"headers": {"X-A": "hush", "X-B": "2"}})
+    change = planned(document | {"headers": {"X-A": "other", "X-B": "2"}}, current)
+    assert [(item.field, item.before, item.after) for item in change.fields] == [("headers.X-A", MASK, MASK)]
 
 
 @given(DOCUMENTS)

@@ -40,7 +40,7 @@ def dispatch_of(event: Event) -> Dispatch:
         config_version=11,
         matched=1,
         skipped={"event_type": 2},
-        skips=[Skip("audit", "event_type"), Skip("search", "event_type")],
+        skips=[Skip("audit", "filter_error", "no such key"), Skip("search", "event_type")],
     )
 
 
@@ -76,7 +76,10 @@ async def test_a_timeline_tells_everything_from_the_request_to_the_last_attempt(
     assert ended["event"]["payload"] == '{"n": 1}\n'
     assert ended["event"]["headers"] == {"x-shop": "a, b"}
     assert ended["event"]["status"] == "QUEUED"
-    assert ended["dispatch"]["skips"][1] == {"subscription_id": "search", "reason": "event_type"}
+    assert ended["dispatch"]["skips"] == [
+        {"subscription_id": "audit", "reason": "filter_error", "detail": "no such key"},
+        {"subscription_id": "search", "reason": "event_type", "detail": ""},
+    ]
     assert [step["what"] for step in ended["timeline"]] == ["received", "dispatched", "attempt", "attempt", "completed"]
     story = ended["deliveries"][0]
     assert (story["attempts_made"], story["last_status_code"], story["next_attempt_at"]) == (2, 204, None)

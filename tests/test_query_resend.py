@@ -2,18 +2,19 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
-from projections.query.resend import DAY_MS, PAYLOAD_KEPT_MS, replay_ids, stored_event, target_of
+from projections.query.resend import DAY_MS, PAYLOAD_KEPT_MS, REFERRED_MS, replay_ids, stored_event, target_of
 from projections.query.shown import epoch_ms_of
 from rules.retry import end_ms_of
 from runtime.clickhouse import Client
 from runtime.problem import ProblemError
-from schemas.delivery import Delivery
+from schemas.delivery import MAX_INLINE_BODY_BYTES, BodyRef, Delivery, decode_delivery
 from schemas.event import Event
 from schemas.ids import delivery_id, derived_id, new_id, ulid_time_ms
 from schemas.outcome import Outcome, OutcomeAction, OutcomeResult, encode_outcome
@@ -84,7 +85,7 @@ def resends(projections: Projections) -> Resends:
 
 async def stored(projections: Projections, subscription_id: str, **changes: Any) -> tuple[Event, Delivery]:
     """An event with its delivery, which both can be read."""
-    event = make_event(body=BODY, content_type="application/x-thing", traceparent=TRACE, **changes)
+    event = make_event(**{"body": BODY, "content_type": "application/x-thing", "traceparent": TRACE} | changes)
     delivery = make_delivery(event, subscription_id)
     async with Stages(projections.settings) as stages:
         await stages.event(event)
@@ -140,6 +141,29 @@ async def test_a_resend_is_a_new_delivery_with_the_same_bytes_in_the_same_partit
     path = f"/api/v1/logs/deliveries?replay_id={answer['replay_id']}"
     (row,) = json.loads((await asyncio.to_thread(projections.get, path))[1])["data"]
     assert (row["status"], row["delivery_id"], row["attempts"]) == ("PENDING", answer["delivery_id"], 0)
+
+
+async def test_a_large_body_is_referred_to_while_its_event_is_sure_to_stand_there(
+    projections: Projections, resends: Resends
+) -> None:
+    body = os.urandom(MAX_INLINE_BODY_BYTES + 1)
+    old_ms = make_event().received_ms - REFERRED_MS - DAY_MS
+    old = {"received_ms": old_ms, "event_id": derived_id(old_ms, "old")}
+    cases: list[tuple[str, dict[str, Any], bytes]] = [("recent", {}, b""), ("old", old, body)]
+    for name, changes, value in cases:
+        event, delivery = await stored(projections, f"large-{name}", body=body, **changes)
+        answer = await asyncio.to_thread(resends.made, delivery.delivery_id)
+        made = {record.header("hl-delivery-id"): record for record in await resends.records(event)}
+        record = made[answer["delivery_id"]]
+        assert record.value == value
+        ref = decode_delivery(record.value, record.headers).body_ref
+        if name == "old":
+            assert ref is None
+            continue
+        settings = projections.settings
+        events = await read_stream(settings.kafka_bootstrap, f"{settings.kafka_prefix}events")
+        (place,) = [(item.partition, item.offset) for item in events if item.header("ce_id") == event.event_id]
+        assert ref == BodyRef.of_large(body, *place)
 
 
 async def test_a_repetition_with_the_same_key_makes_no_other_delivery(

@@ -15,14 +15,15 @@ SUBSCRIPTION = ("subscriptions", "apply", "orders-billing", "--topic", "orders",
 
 
 def test_a_subscription_is_created_shown_once_with_its_secret_and_then_unchanged(hooklog: CommandLine) -> None:
-    options = ("--event-type", "order.*", "--header", "X-Team: billing", "--max-in-flight", "5")
+    options = ["--event-type", "order.*", "--header", "X-Team: billing", "--max-in-flight", "5", "--rate-limit", "10"]
     created = hooklog.ok(*SUBSCRIPTION, *options)
     assert created.out.startswith("subscription orders-billing created, version ")
     assert "it signs with whsec_" in created.out
     again = hooklog.ok(*SUBSCRIPTION, *options, "--json").object
     record = again["record"]
     assert (again["action"], record["secret"]) == ("unchanged", MASK)
-    assert (record["event_types"], record["headers"]) == (["order.*"], {"X-Team": "billing"})
+    assert (record["event_types"], record["headers"]) == (["order.*"], {"X-Team": MASK})
+    assert record["rate_limit"]["per_second"] == 10
     updated = hooklog.ok(*SUBSCRIPTION, "--max-in-flight", "6", "--json").object
     assert (updated["action"], updated["record"]["max_in_flight"]) == ("updated", 6)
     assert updated["record"]["event_types"] == []

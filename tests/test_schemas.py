@@ -17,6 +17,7 @@ from schemas.headers import MalformedRecordError, epoch_ms, rfc3339
 from schemas.ids import RECORD_ID, delivery_id, new_id, ulid_time_ms
 from schemas.outcome import Outcome, decode_outcome, encode_outcome
 from schemas.rejection import Rejection, decode_rejection, encode_rejection
+from schemas.replay import decode_replay_record
 from schemas.stored import decode_record
 from schemas.values import MAX_DEPTH, is_too_deep
 from tests import strategies as draw
@@ -28,6 +29,7 @@ VALUE_DECODERS: dict[str, Callable[[bytes], Any]] = {
     "dispatch": decode_dispatch,
     "rejection": decode_rejection,
     "outcome": decode_outcome,
+    "replay": decode_replay_record,
     "sources": lambda value: decode_record("sources", value, unseal),
     "topics": lambda value: decode_record("topics", value, unseal),
     "subscriptions": lambda value: decode_record("subscriptions", value, unseal),
@@ -42,6 +44,22 @@ def test_an_event_comes_back_as_it_was_with_every_byte_of_its_body(event: Event)
 @given(draw.deliveries)
 def test_a_delivery_comes_back_as_it_was(delivery: Delivery) -> None:
     assert decode_delivery(delivery.body, encode_delivery(delivery)) == delivery
+
+
+@pytest.mark.parametrize(
+    ("value", "changes"),
+    [
+        (b"body", {}),
+        (b"", {"hl-body-ref": b"1"}),
+        (b"", {"hl-body-ref": b"-1/1"}),
+        (b"", {"hl-body-bytes": b"2097153"}),
+        (b"", {"hl-body-digest": None}),
+    ],
+)
+def test_a_reference_that_is_none_makes_a_delivery_unreadable(value: bytes, changes: dict[str, bytes | None]) -> None:
+    headers = dict[str, bytes | None](encode_delivery(cases.DELIVERIES["delivery_of_a_large_body"])) | changes
+    with pytest.raises(MalformedRecordError):
+        decode_delivery(value, [(name, raw) for name, raw in headers.items() if raw is not None])
 
 
 @given(draw.attempts)

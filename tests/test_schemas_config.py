@@ -1,17 +1,31 @@
 """What a team may say, and that everything else is refused with the name of the field."""
 
+import base64
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from runtime.keyring import Keyring, is_sealed
 from schemas.config import RESERVED_HEADERS, SPECS, SourceSpec, SubscriptionSpec
-from schemas.stored import MASK, Record, decode_record, encode_record, masked
+from schemas.stored import (
+    MASK,
+    Record,
+    decode_record,
+    encode_record,
+    map_secrets,
+    masked,
+    secrets_in,
+    unmasked,
+)
 from tests.golden.cases import RECORDS
 from tests.golden.codecs import seal, unseal
+from tests.strategies import JSON, TEXT
 
+KEYRING = Keyring.parse("k1:" + base64.b64encode(bytes(32)).decode())
 GOOD: dict[str, dict[str, Any]] = {
     "sources": {"id": "s", "auth_type": "none"},
     "topics": {"id": "t", "source_id": "s"},
@@ -63,6 +77,11 @@ def test_an_id_of_another_form_is_refused(kind: str, bad: object) -> None:
         ("max_in_flight", 0),
         ("max_in_flight", 201),
         ("max_in_flight", 1.5),
+        ("circuit_breaker", "no"),
+        ("disable_after_days", -1),
+        ("disable_after_days", 31),
+        ("disable_after_days", "5"),
+        ("rate_limit", 10),
         ("signing", "md5"),
         ("secret", ""),
         ("secret", 7),
@@ -109,6 +128,33 @@ def test_a_retry_policy_that_contradicts_itself_is_refused_by_the_field(field: s
     assert refused_field("subscriptions", retry=policy) == f"retry.{field}"
 
 
+@pytest.mark.parametrize(
+    ("field", "limit"),
+    [
+        ("per_second", {}),
+        ("per_second", {"per_second": 0}),
+        ("per_second", {"per_second": -1}),
+        ("per_second", {"per_second": 1_001}),
+        ("per_second", {"per_second": "10"}),
+        ("per_second", {"per_second": float("nan")}),
+        ("burst", {"per_second": 1, "burst": 0}),
+        ("burst", {"per_second": 1, "burst": 1.5}),
+        ("burst", {"per_second": 1, "burst": 10_001}),
+        ("per_minute", {"per_second": 1, "per_minute": 60}),
+    ],
+)
+def test_a_rate_limit_of_another_form_is_refused_by_the_field(field: str, limit: dict[str, Any]) -> None:
+    assert refused_field("subscriptions", rate_limit=limit) == f"rate_limit.{field}"
+
+
+@pytest.mark.parametrize(("per_second", "burst"), [(0.5, 1), (1, 1), (2.5, 3), (20, 20)])
+def test_the_burst_of_a_rate_limit_is_one_second_unless_it_is_set(per_second: float, burst: int) -> None:
+    document = GOOD["subscriptions"] | {"rate_limit": {"per_second": per_second}}
+    limit = SubscriptionSpec.model_validate(document).rate_limit
+    assert limit is not None
+    assert limit.burst_size == burst
+
+
 def test_a_retry_policy_that_was_read_can_be_sent_back() -> None:
     spec = SubscriptionSpec.model_validate(GOOD["subscriptions"] | {"retry": {"max_retries": 3}})
     shown = masked(Record(spec, 1, 1, "", ""))
@@ -138,10 +184,29 @@ def test_any_text_as_target_is_taken_or_refused_and_nothing_else(text: str) -> N
 @pytest.mark.parametrize("name", RECORDS)
 def test_a_masked_record_shows_no_secret(name: str) -> None:
     record = RECORDS[name]
-    secrets = getattr(record.spec, "all_secrets", [])
+    secrets = [text for _, text in secrets_in(record.spec.model_dump())]
     shown = masked(record)
     assert not any(secret in str(shown) for secret in secrets)
     assert shown.get("secret") in {None, MASK}
+
+
+def test_a_table_record_has_no_secret_in_the_clear_and_old_ones_that_had_can_be_read() -> None:
+    record = RECORDS["table_subscription"]
+    value = encode_record(record, KEYRING.seal)
+    secrets = dict(secrets_in(record.spec.model_dump()))
+    assert set(secrets) == {"secret", "headers.Authorization", "tls.client_key_pem"}
+    document = orjson.loads(value)
+    assert all(is_sealed(text) for _, text in secrets_in(document))
+    assert decode_record("subscriptions", value, KEYRING.opened) == record
+    old = document | {"headers": {"Authorization": secrets["headers.Authorization"]}}
+    assert decode_record("subscriptions", orjson.dumps(old), KEYRING.opened) == record
+
+
+@given(st.dictionaries(st.sampled_from(["secret", "secrets", "headers", "tls", "name"]), JSON | TEXT))
+def test_masks_that_come_back_are_the_secrets_that_were_masked(document: dict[str, Any]) -> None:
+    shown = map_secrets(document, lambda _: MASK)
+    assert unmasked(shown, document) == document
+    assert {text for _, text in secrets_in(shown)} <= {MASK}
 
 
 def test_the_secret_of_one_record_cannot_be_used_in_another() -> None:

@@ -26,8 +26,8 @@ def apply(
     """Make the configuration what files say: shows the difference, asks, and writes what differs.
 
     A file is YAML (of one document or many) or JSON. A document is a record with its kind (kind: source, topic or
-    subscription), or has lists under sources:, topics: and subscriptions:. In secrets and headers, ${NAME} is taken
-    from the environment, and $$ is a $.
+    subscription), or has lists under sources:, topics: and subscriptions:. In secrets, headers and tls, ${NAME} is
+    taken from the environment, and $$ is a $.
 
     Everything is checked before anything is written. Sources are made first and deleted last; what others changed
     meanwhile is left alone. The first change that fails is the last one, and what is left is named.

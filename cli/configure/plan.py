@@ -121,7 +121,7 @@ def field_changes(
     """
     old, new = flat(before), flat(after)
     names = [name for name in dict.fromkeys([*old, *new]) if name not in STAMPS]
-    hidden = [name for name in SECRET_FIELDS if name in changed and before.get(name) == after.get(name)]
+    hidden = set(changed)
     for name in names:
         if old.get(name) != new.get(name) or name in hidden:
             yield FieldChange(name, old.get(name), new.get(name))

@@ -1,18 +1,15 @@
 """Shows a plan to people, in colour, and to programs, an object a change; never a secret or a credential."""
 
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 from cli.configure.plan import Action, Change, FieldChange
 from cli.show import cell
-from schemas.stored import MASK
 
 if TYPE_CHECKING:
     from rich.text import Text
 
 _SIGNS = {Action.CREATE: ("+", "green"), Action.UPDATE: ("~", "yellow"), Action.DELETE: ("-", "red")}
-_CREDENTIAL = re.compile(r"^headers\..*(?:auth|cookie|token|secret|key|signature|passw|credential)", re.IGNORECASE)
 
 
 def lines(change: Change) -> list["Text"]:
@@ -34,10 +31,7 @@ def as_object(change: Change) -> dict[str, Any]:
         "id": change.id,
         "action": str(change.action),
         "place": change.place or None,
-        "fields": [
-            {"field": item.field, "before": _masked(item, item.before), "after": _masked(item, item.after)}
-            for item in change.fields
-        ],
+        "fields": [{"field": item.field, "before": item.before, "after": item.after} for item in change.fields],
     }
 
 
@@ -48,16 +42,12 @@ def counted(changes: list[Change], words: dict[Action, str]) -> str:
 
 
 def _field(field: FieldChange, action: Action) -> str:
-    before, after = _masked(field, field.before), _masked(field, field.after)
+    before, after = field.before, field.after
     if action is Action.CREATE:
         return f"{field.field}: {_value(after)}"
-    if before == after == MASK or before == after:
+    if before == after:
         return f"{field.field}: {_value(after)} (another value)"
     return f"{field.field}: {_value(before)} → {_value(after)}"
-
-
-def _masked(field: FieldChange, value: Any) -> Any:
-    return MASK if value is not None and _CREDENTIAL.match(field.field) else value
 
 
 def _value(value: Any) -> str:

@@ -6,6 +6,7 @@ _NOTES = {
     "config": ("record id", "intake: JSON, null deletes; anything may arrive here"),
     "config.outcomes": ("record id", "what became of each intake record"),
     "tables": ("record id", "the tables, written by the config agent alone"),
+    "tables.health": ("subscription id", "since when a subscription only fails; nothing of those that do not"),
     "events": ("ordering key, else dedup id, else event id", "what was posted, byte for byte"),
     "rejections": ("source id", "refused requests"),
     "dispatches": ("event id", "what became of each event: matched, skipped and why"),
@@ -14,6 +15,7 @@ _NOTES = {
     "park": ("subscription id", "deliveries that wait for a place in flight"),
     "attempts": ("subscription id", "what came of each attempt"),
     "dead": ("subscription id", "deliveries that were given up"),
+    "replays": ("replay id", "what is to be delivered again, and how far that is"),
 }
 
 

@@ -8,6 +8,24 @@ from cli.configure import options
 from cli.configure.kinds import SUBSCRIPTION
 from cli.configure.record_group import add_common, group
 
+RateLimit = Annotated[
+    float | None,
+    typer.Option("--rate-limit", metavar="PER_SECOND", help="Requests a second, at most; at once those of one second."),
+]
+EventTypes = Annotated[
+    list[str] | None, typer.Option("--event-type", help="Only these; patterns such as 'order.*'; may be repeated.")
+]
+Filter = Annotated[
+    str | None, typer.Option("--filter", metavar="CEL", help="Only where it is true, such as \"branch == 'main'\".")
+]
+Transform = Annotated[str | None, typer.Option(metavar="CEL", help="Send its value as JSON instead of the body.")]
+Format = Annotated[
+    str | None, typer.Option("--format", metavar="FORMAT", help="What is sent: raw, envelope or cloudevents.")
+]
+Headers = Annotated[
+    list[str] | None, typer.Option("--header", "-H", metavar="NAME: VALUE", help="Sent along; may be repeated.")
+]
+
 app = group(SUBSCRIPTION, "Which events go where, and how.")
 
 
@@ -31,20 +49,20 @@ def list_(
 
 @app.command(
     epilog="Example: hooklog subscriptions apply orders-billing --topic orders --url https://billing.example.com/hook "
-    "--event-type 'order.*' --header 'X-Team: billing' --max-in-flight 5"
+    "--event-type 'order.*' --filter 'event.total > 100' --header 'X-Team: billing' --max-in-flight 5"
 )
 def apply(
     record_id: options.Id,
     *,
     topic: Annotated[str | None, typer.Option(help="Whose events; '*' is every topic.")] = None,
     url: Annotated[str | None, typer.Option(help="Where they go.")] = None,
-    event_type: Annotated[
-        list[str] | None, typer.Option("--event-type", help="Only these; patterns such as 'order.*'; may be repeated.")
-    ] = None,
-    header: Annotated[
-        list[str] | None, typer.Option("--header", "-H", metavar="NAME: VALUE", help="Sent along; may be repeated.")
-    ] = None,
+    event_type: EventTypes = None,
+    filter_: Filter = None,
+    transform: Transform = None,
+    format_: Format = None,
+    header: Headers = None,
     max_in_flight: Annotated[int | None, typer.Option("--max-in-flight", help="Requests at once, at most.")] = None,
+    rate_limit: RateLimit = None,
     timeout_s: Annotated[float | None, typer.Option("--timeout-s", help="Seconds that an answer may take.")] = None,
     secret: options.Secrets = None,
     secret_file: options.SecretFile = None,
@@ -63,21 +81,18 @@ def apply(
         topic_id=topic,
         target_url=url,
         event_types=event_type,
+        filter=filter_,
+        transform=transform,
+        format=format_,
         headers=_headers(header) if header else None,
         max_in_flight=max_in_flight,
+        rate_limit=None if rate_limit is None else {"per_second": rate_limit},
         timeout_s=timeout_s,
         subscriber_name=name,
         is_active=active,
     )
-    apply_one(
-        SUBSCRIPTION,
-        record_id,
-        assignments(sets or []) | fields | options.secret_fields(secret, secret_file),
-        file,
-        create_only=create_only,
-        if_version=if_version,
-        as_json=as_json,
-    )
+    given = assignments(sets or []) | fields | options.secret_fields(secret, secret_file)
+    apply_one(SUBSCRIPTION, record_id, given, file, create_only=create_only, if_version=if_version, as_json=as_json)
 
 
 @app.command(epilog="Example: hooklog subscriptions pause orders-billing")

@@ -35,7 +35,7 @@ def resolve(text: str, environment: Mapping[str, str]) -> str:
 def resolve_secrets(
     document: dict[str, Any], environment: Mapping[str, str]
 ) -> tuple[dict[str, Any], list[FieldError]]:
-    """The document with its `secret`, `secrets` and `headers` resolved, and what could not be."""
+    """The document with its `secret`, `secrets`, `headers` and `tls` resolved, and what could not be."""
     errors: list[FieldError] = []
 
     def change(field: str, value: Any) -> Any:
@@ -56,4 +56,6 @@ def _changed(document: dict[str, Any], change: Callable[[str, Any], Any]) -> dic
         copy["secrets"] = [change(f"secrets.{index}", item) for index, item in enumerate(copy["secrets"])]
     if isinstance(copy.get("headers"), dict):
         copy["headers"] = {name: change(f"headers.{name}", item) for name, item in copy["headers"].items()}
+    if isinstance(copy.get("tls"), dict):
+        copy["tls"] = {name: change(f"tls.{name}", item) for name, item in copy["tls"].items()}
     return copy

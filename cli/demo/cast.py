@@ -133,6 +133,7 @@ def _document(subscription: Subscription, base_url: str) -> dict[str, Any]:
         "target_url": base_url + subscription.path,
         "event_types": [subscription.event_type] if subscription.event_type else [],
         "retry": {"delays_s": list(subscription.endpoint.delays_s)},
+        "circuit_breaker": False,  # every event's attempts are shown and counted, also at a dead endpoint
     }
 
 

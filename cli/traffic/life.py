@@ -131,9 +131,9 @@ def _skip_lines(dispatch: Story) -> Iterator[str]:
     """Name the first skips; what is not named is counted by its reason."""
     rest = {reason: int(number) for reason, number in dispatch["skipped"].items()}
     for skip in dispatch["skips"][:MAX_NAMED_SKIPS]:
-        named, reason = skip.values() if isinstance(skip, Mapping) else skip
+        named, reason, *details = skip.values() if isinstance(skip, Mapping) else skip
         rest[reason] = rest.get(reason, 0) - 1
-        yield f"skipped {named}: {reason}"
+        yield ": ".join([f"skipped {named}", reason, *filter(None, details)])
     for reason, number in rest.items():
         if number > 0:
             yield f"skipped {number} more: {reason}"
@@ -150,6 +150,8 @@ def _delivery_line(delivery: Story) -> "Text":
 
 def _attempt_line(attempt: Story, began: str) -> "Text":
     at = _after(began, attempt["started_at"])
+    if attempt["kind"] == "parked":
+        return _line(at, f"set aside: {attempt['reason']}, until {_after(began, attempt['next_attempt_at'])}", "dim")
     if attempt["kind"] != "attempt":
         return _line(at, f"{attempt['status'].lower()} without a request: {attempt['reason']}")
     answered = attempt["response_status_code"] or attempt["error"] or attempt["reason"]

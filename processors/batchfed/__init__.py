@@ -15,6 +15,8 @@ Stock agents cost 450 microseconds an event and lose events in three ways, each 
   wherever a discarded fetch moved them. Here every partition is sought.
 - `app/base.py:1848 App._on_rebalance_when_stopped` closes the consumer under a drain that still has to commit. Here it
   does nothing.
+- What the worker itself has stored, and what comes next in its partition, need not be fetched to be worked on
+  (`Consumer.hand_over`); no other consumer of Faust knows of that.
 - `transport/consumer.py:1170-1249 Consumer._drain_messages` wraps every record in several futures; here
   a whole batch passes at once.
 - `transport/drivers/aiokafka.py AIOKafkaConsumerThread`, a `mode.threads.QueueServiceThread`, runs the consumer in a

@@ -58,6 +58,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # faust ships no typ
         self._expected: dict[TP, int] = {}  # the next offset to hand out
         self._holes: dict[TP, int] = {}  # where a fetch began later than it had to, and was asked for again
         self._moves = 0
+        self._handing = asyncio.Lock()  # batches of a partition reach its queue in their order
 
     def _new_consumer_thread(self) -> LoopConsumer:
         return LoopConsumer(self, loop=self.loop, beacon=self.beacon)
@@ -151,11 +152,26 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # faust ships no typ
                 await self._give_back(list(records)[index:])
                 return
             tp = TP(*key)
-            assignment = self.app.consumer_generation_id
-            batch = await self._next_batch(tp, fetched)
-            if batch:
-                self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-                await self.callback(_message(tp, batch, assignment))
+            async with self._handing:
+                assignment = self.app.consumer_generation_id
+                batch = await self._next_batch(tp, fetched)
+                if batch:
+                    self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+                    await self.callback(_message(tp, batch, assignment))
+
+    async def hand_over(self, tp: TP, stored: list[ConsumerRecord]) -> None:
+        """Hands out records that this process has stored, when they are what comes next; the fetch skips them then.
+
+        An acknowledged offset is the record's place for good, so it is the same batch that a fetch would bring.
+        """
+        gapless = all(record.offset == stored[0].offset + index for index, record in enumerate(stored))
+        if self._handing.locked() or not self.flow_active or tp not in self.assignment() or not gapless:
+            return
+        if self._expected.get(tp) == stored[0].offset:
+            async with self._handing:
+                batch = Batch(stored)
+                batch.start, self._expected[tp] = stored[0].offset, stored[-1].offset + 1
+                await self.callback(_message(tp, batch, self.app.consumer_generation_id))
 
     async def _give_back(self, keys: list[Any]) -> None:
         """Makes what a fetch took be fetched again, from where each partition has to go on."""

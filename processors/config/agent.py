@@ -1,13 +1,14 @@
 """Applies intake records to the tables, in their order, and tells what came of each."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 import structlog
 
 from processors.config.decide import ConfigRules, Decision
 from processors.config.intake import Intake
 from processors.metrics import WorkerMetrics
-from runtime.kafka import Appender, Outgoing
+from runtime.kafka import Appender, NotStoredError, Outgoing
 from runtime.keyring import Keyring
 from runtime.tables import ConfigTables
 from schemas.outcome import Outcome, encode_outcome
@@ -18,6 +19,18 @@ log = structlog.get_logger(__name__)
 
 MAX_WAVE = 200
 """Records that are decided and stored together; their outcomes follow when all of them are stored."""
+
+
+class Hold(NamedTuple):
+    """What the agent may rely on.
+
+    Attributes:
+        still: whether the intake streams are still ours, as far as we know.
+        settled: waits until that is certain; false when they are not ours any more.
+    """
+
+    still: Callable[[], bool]
+    settled: Callable[[], Awaitable[bool]]
 
 
 class ConfigAgent:
@@ -45,25 +58,29 @@ class ConfigAgent:
         self._keyring = keyring
         self._appender = appender
 
-    async def apply(self, intakes: list[Intake], still: Callable[[], bool]) -> None:
+    async def apply(self, intakes: list[Intake], hold: Hold) -> None:
         """Stores what the records change, then what came of each; returns when the broker has all of it.
 
         An id stands only once in a wave, so each decision rests on what is stored; and the outcomes of a wave are
-        stored before the next one is, so a record whose successor was applied has its outcome for certain.
+        stored before the next one is, so a record whose successor was applied has its outcome for certain. No outcome
+        is told of a record that may have been stored after somebody else got the streams: dispatch would not know of
+        it (`newest.py`).
 
         Args:
             intakes: in the order of their streams.
-            still: whether the streams are still ours; a repetition after that could undo what their next owner did.
+            hold: on the streams; a repetition after its end could undo what their next owner did.
 
         Raises:
-            NotStoredError: they are not, and the broker did not confirm everything before.
+            NotStoredError: it has ended, and not everything was stored and told before.
         """
         await self._tables.catch_up()
         self._tables.require_open()
-        await self._repair(still)
+        await self._repair(hold.still)
         for wave in waves(intakes):
             decisions = [self._decide(intake) for intake in wave]
-            await self._store(wave, decisions, still)
+            await self._store(wave, decisions, hold.still)
+            if not await hold.settled():
+                raise NotStoredError("the intake streams are not ours any more")
             outcomes = [decision.outcome for decision in decisions if decision.outcome]
             await self._appender.append_all(
                 [Outgoing(OUTCOMES, encode_outcome(outcome), outcome.id.encode()) for outcome in outcomes]

@@ -7,14 +7,16 @@ from pydantic import ValidationError
 
 from processors.config.intake import MUST_NOT_EXIST, Intake, RefusedError
 from rules.addresses import AddressPolicy
+from rules.cel import expression_faults
+from rules.certificates import UnusableTlsError, check_tls
 from rules.sign import UnusableSecretError, signing_key
 from rules.verify.registry import check_config
 from rules.verify.verifier import AuthConfigError
-from runtime.keyring import CannotOpenError, Keyring, is_sealed
+from runtime.keyring import CannotOpenError, Keyring
 from schemas.config import SPECS, SourceSpec, Spec, SubscriptionSpec
 from schemas.headers import rfc3339
 from schemas.outcome import Outcome, OutcomeAction, OutcomeResult
-from schemas.stored import MASK, Record, map_secrets, masked
+from schemas.stored import MASK, Record, map_secrets, masked, secrets_in, unmasked
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class ConfigRules:
     def _open_secrets(self, intake: Intake, record_id: str, document: dict[str, Any]) -> dict[str, Any]:
         context = f"{intake.kind}/{record_id}"
         try:
-            return map_secrets(document, lambda text: self._keyring.unseal(text, context) if is_sealed(text) else text)
+            return map_secrets(document, lambda text: self._keyring.opened(text, context))
         except CannotOpenError as error:
             raise RefusedError("invalid", "secret", f"the sealed secret cannot be opened: {error}") from None
 
@@ -90,6 +92,8 @@ class ConfigRules:
         elif isinstance(spec, SubscriptionSpec):
             self._check_target(spec)
             _check_signing(spec)
+            _check_expressions(spec)
+            _check_tls(spec)
 
     def _check_target(self, spec: SubscriptionSpec) -> None:
         if self._egress.refuses_host(spec.target_host):
@@ -106,21 +110,28 @@ def _check_signing(spec: SubscriptionSpec) -> None:
         raise RefusedError("invalid", "secret", str(error)) from None
 
 
+def _check_expressions(spec: SubscriptionSpec) -> None:
+    faults = expression_faults(spec.filter, spec.transform)
+    if faults:
+        raise RefusedError("invalid", faults[0][0], "; ".join(f"{field}: {message}" for field, message in faults))
+
+
+def _check_tls(spec: SubscriptionSpec) -> None:
+    if spec.tls is None:
+        return
+    try:
+        check_tls(spec.tls, https=spec.is_https)
+    except UnusableTlsError as error:
+        raise RefusedError("invalid", error.field, str(error)) from None
+
+
 def _unmasked(document: dict[str, Any], current: Record[Spec] | None) -> dict[str, Any]:
     """A masked secret stands for the one that is there: a record can be read, edited and produced again."""
-    secret = getattr(current.spec, "secret", None) if current else None
-    if document.get("secret") == MASK and secret:
-        document = document | {"secret": secret}
-    known = getattr(current.spec, "secrets", []) if current else []
-    if document.get("secrets") and document["secrets"] == [MASK] * len(known):
-        document = document | {"secrets": list(known)}
-    if document.get("secret") == MASK or MASK in _texts(document.get("secrets")):
-        raise RefusedError("invalid", "secret", "is a mask, and there is no secret that it could stand for")
+    document = unmasked(document, current.spec.model_dump() if current else {})
+    masks = [field for field, text in secrets_in(document) if text == MASK]
+    if masks:
+        raise RefusedError("invalid", masks[0], "is a mask, and there is no secret that it could stand for")
     return document
-
-
-def _texts(value: Any) -> list[str]:
-    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
 def _invalid(error: ValidationError) -> RefusedError:

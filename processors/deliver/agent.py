@@ -9,7 +9,10 @@ from aiokafka import ConsumerRecord
 
 from processors.batchfed.acker import BatchAcker, Token, Work
 from processors.deliver.attempt import DELETED, AttemptStep, Outcome
+from processors.deliver.bodies import Bodies
+from processors.deliver.failing import FailingSubscriptions
 from processors.deliver.finished import FinishedAttempts
+from processors.deliver.gates import CROWDED, LANE_WAIT_S, Gates, Stop
 from processors.deliver.job import Job, Key, key_of, park_key_of
 from processors.deliver.lanes import Lanes
 from processors.ownership import Ownership
@@ -17,8 +20,10 @@ from processors.tasks import OnCrash, Tasks
 from rules.match import INACTIVE
 from rules.retry import end_ms_of
 from runtime.tables import ConfigTables
+from schemas.config import SubscriptionSpec
 from schemas.delivery import Delivery, decode_delivery
 from schemas.headers import MalformedRecordError
+from schemas.stored import Record
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +32,9 @@ OUTCOME_PATIENCE_S = 0.5
 
 GRACE_MS = 1_000
 """A request has ended this long after its timeout, its outcome not counted."""
+
+MAX_LEAVING = 1_000
+"""Deliveries on their way to a park stream: more of them make the reader wait, or a flood would pile up here."""
 
 _POLL_S = 0.05
 
@@ -38,7 +46,10 @@ class DeliverAgent:
         acker: what is finished is told to it.
         ownership: whether this worker may still act.
         finished: attempts that were made before.
+        failing: subscriptions that have only failed.
         step: makes an attempt and stores what came of it.
+        bodies: the bodies that did not travel along.
+        gates: rate limits and breakers.
         tables: the subscriptions as they are now.
         now_ms: the clock, epoch milliseconds.
         on_crash: told of an error that nobody expected.
@@ -50,7 +61,10 @@ class DeliverAgent:
         acker: BatchAcker,
         ownership: Ownership,
         finished: FinishedAttempts,
+        failing: FailingSubscriptions,
         step: AttemptStep,
+        bodies: Bodies,
+        gates: Gates,
         tables: ConfigTables,
         now_ms: Callable[[], int],
         on_crash: OnCrash,
@@ -58,14 +72,18 @@ class DeliverAgent:
         self._acker = acker
         self._ownership = ownership
         self._finished = finished
+        self._failing = failing
         self._step = step
+        self._bodies = bodies
+        self._gates = gates
         self._tables = tables
         self._now_ms = now_ms
         self._loaded: dict[int, int] = {}
         self._live: dict[Key, Job] = {}
         self._unstored: dict[Key, float] = {}  # since when an outcome waits to be stored, oldest first
         self._tasks = Tasks(on_crash)
-        self.lanes = Lanes(self._run, on_crash)
+        self._leaving = asyncio.Semaphore(MAX_LEAVING)
+        self.lanes = Lanes(self._run, on_crash, hold_s=gates.hold_s)
 
     async def take(self, assignment: int, work: Work) -> None:
         """Starts, parks or acknowledges each record; returns when there is room for more."""
@@ -74,6 +92,7 @@ class DeliverAgent:
         partition, first = work[0][0].partition, work[0][1]
         if self._loaded.get(partition) != assignment:
             await self._finished.load(partition, first.timestamp)
+            await self._failing.load(partition)
             self._loaded[partition] = assignment
         for token, record in work:
             if not self._ownership.holds(assignment):
@@ -86,9 +105,7 @@ class DeliverAgent:
         except MalformedRecordError as error:
             self._tasks.spawn(self._bury(token, record, str(error)))
             return
-        key = key_of(delivery)
-        parked = self._finished.has(token.partition, park_key_of(delivery))
-        if parked or self._finished.has(token.partition, key):
+        if self._over(token.partition, delivery):
             self._acker.done(token)
         elif delivery.due_ms > self._now_ms():
             self._tasks.spawn(self._put_back(token, delivery))
@@ -97,63 +114,118 @@ class DeliverAgent:
             await self._admit(token, delivery)
 
     async def _admit(self, token: Token, delivery: Delivery) -> None:
+        job = self._job(token, delivery)
+        if (same := self._live.get(job.key)) is not None:
+            same.tokens.append((token, delivery))  # a repeat: finished with the first one, never earlier
+            return
+        self._live[job.key] = job
+        stop = self._gates.stop(job, self.lanes.load)
+        if stop is None and not await self.lanes.admit(job):
+            stop = Stop(CROWDED)
+        if stop is not None:
+            await self._leaving.acquire()
+            self._tasks.spawn(self._put_aside(job, stop))
+
+    def _job(self, token: Token, delivery: Delivery) -> Job:
         subscription = self._tables.subscription(delivery.subscription_id)
-        job = Job(
+        return Job(
             delivery=delivery,
             partition=token.partition,
             assignment=token.assignment,
             max_in_flight=subscription.spec.max_in_flight if subscription else 1,
-            tokens=[token],
+            ends_unsent=subscription is None or self._end(delivery, subscription) is not None,
+            tokens=[(token, delivery)],
         )
-        if (same := self._live.get(job.key)) is not None:
-            same.tokens.append(token)  # a repeat: finished with the first one, never earlier
-            return
-        self._live[job.key] = job
-        delay_s = await self.lanes.admit(job)
-        if delay_s:
-            self._tasks.spawn(self._park(job, delay_s))
 
     async def _run(self, job: Job) -> None:
         try:
             finished = await self._attempt(job)
         finally:
             self._live.pop(job.key, None)
-        for token in job.tokens:
-            if finished:
+        await self._finish(job, finished=finished)
+
+    async def _finish(self, job: Job, *, finished: bool) -> None:
+        for token, delivery in job.tokens:
+            if finished and self._over(job.partition, delivery):
                 self._acker.done(token)
-            elif token.assignment > job.assignment:
-                await self._admit(token, job.delivery)  # a repeat joined a job that its own assignment gave up
+            elif finished or token.assignment > job.assignment:
+                # Its job's own assignment gave it up; or it was put aside and is back before that was stored for good.
+                await self._admit(token, delivery)
+
+    def _over(self, partition: int, delivery: Delivery) -> bool:
+        return any(self._finished.has(partition, key) for key in (key_of(delivery), park_key_of(delivery)))
 
     async def _attempt(self, job: Job) -> bool:
         """Makes the attempt, unless it was made; whether the records are finished with it."""
+        await self._leased_out(job)
+        if job.delivery.body_ref is None:
+            return await self._attempt_with(job, job.delivery)
+        async with self._bodies.of(job.delivery) as delivery:
+            return await self._attempt_with(job, delivery)
+
+    async def _leased_out(self, job: Job) -> None:
         while self._now_ms() < self._finished.lease_until_ms(job.partition, job.key):
             await asyncio.sleep(_POLL_S)
-        while self._ownership.holds(job.assignment) and not self._may_start():
-            await asyncio.sleep(_POLL_S)
-        if self._finished.has(job.partition, job.key):
-            return True
-        if not self._ownership.holds(job.assignment):
-            return False
-        outcome = await self._outcome(job)
+
+    async def _attempt_with(self, job: Job, delivery: Delivery | None) -> bool:
+        while True:
+            await self._leased_out(job)
+            while self._ownership.holds(job.assignment) and not self._may_start():
+                await asyncio.sleep(_POLL_S)
+            if self._finished.has(job.partition, job.key):
+                return True
+            if not self._ownership.holds(job.assignment):
+                return False
+            came = await self._outcome(job, delivery)
+            if isinstance(came, Outcome):
+                await self._store(job, came)
+                return True
+            if came.cooldown_s or came.wait_s > LANE_WAIT_S:
+                await self._park(job, came)
+                return True
+            await asyncio.sleep(came.wait_s)  # others were quicker, or the limit was made lower
+
+    async def _outcome(self, job: Job, delivery: Delivery | None) -> Outcome | Stop:
+        subscription = self._tables.subscription(job.delivery.subscription_id)
+        self._tables.require_open()  # a record that we cannot read was not deleted
+        if subscription is None:
+            return self._step.cancelled(job.delivery, DELETED)
+        if (end := self._end(job.delivery, subscription)) is not None:
+            return end
+        if delivery is None:
+            return self._step.body_gone(job.delivery)
+        job.ends_unsent = False  # whoever made it active again meanwhile gave it no way around its limit
+        return self._gates.enter(job) or await self._request(job, delivery, subscription)
+
+    async def _store(self, job: Job, outcome: Outcome) -> None:
         self._unstored[job.key] = time.monotonic()
         try:
             await self._step.store(job, outcome)
         finally:
             del self._unstored[job.key]
         self._finished.add(job.partition, job.key)
-        return True
 
-    async def _outcome(self, job: Job) -> Outcome:
-        subscription = self._tables.subscription(job.delivery.subscription_id)
-        self._tables.require_open()  # a record that we cannot read was not deleted
-        if subscription is None or subscription.generation != job.delivery.generation:
-            return self._step.cancelled(job.delivery, DELETED)
+    def _end(self, delivery: Delivery, subscription: Record[SubscriptionSpec]) -> Outcome | None:
+        """What comes of a delivery that must not be attempted any more; `None` of one that must."""
+        if subscription.generation != delivery.generation:
+            return self._step.cancelled(delivery, DELETED)
         if not subscription.spec.is_active:
-            return self._step.cancelled(job.delivery, INACTIVE)
-        if self._now_ms() > end_ms_of(job.delivery.received_ms, job.delivery.replay_id, subscription.spec.retry):
-            return self._step.expired(job.delivery)
+            return self._step.cancelled(delivery, INACTIVE)
+        retry = subscription.spec.retry
+        if self._now_ms() > end_ms_of(delivery.received_ms, delivery.replay_id, retry, delivery.released_ms):
+            return self._step.expired(delivery)
+        return None
+
+    async def _request(self, job: Job, delivery: Delivery, subscription: Record[SubscriptionSpec]) -> Outcome:
+        self.lanes.begun(job)
         job.give_up_ms = self._now_ms() + round(subscription.spec.timeout_s * 1_000) + GRACE_MS
-        return await self._step.attempt(job.delivery, subscription)
+        answer = None
+        try:
+            outcome = await self._step.attempt(delivery, subscription)
+            answer = outcome.answer
+        finally:
+            self._gates.ended(job, answer)
+        return outcome
 
     def _may_start(self) -> bool:
         oldest_s = next(iter(self._unstored.values()), None)
@@ -169,14 +241,21 @@ class DeliverAgent:
         await self._step.put_back(delivery)
         self._acker.done(token)
 
-    async def _park(self, job: Job, delay_s: float) -> None:
+    async def _put_aside(self, job: Job, stop: Stop) -> None:
+        finished = False
         try:
-            await self._step.park(job, delay_s)
+            if self._ownership.holds(job.assignment):  # it may have had to wait for its turn
+                await self._park(job, stop)
+                finished = True
         finally:
             self._live.pop(job.key, None)
+            self._leaving.release()
+        await self._finish(job, finished=finished)
+
+    async def _park(self, job: Job, stop: Stop) -> None:
+        delay_s = self._gates.delay_s(job, stop, self.lanes.load(job))
+        await self._step.park(job, delay_s, stop.reason)
         self._finished.add(job.partition, park_key_of(job.delivery))
-        for token in job.tokens:
-            self._acker.done(token)
 
     async def drain(self, limit_s: float, *, leaving: bool) -> None:
         """Starts nothing more; what has not started is left unacknowledged for the next owner.
@@ -185,6 +264,7 @@ class DeliverAgent:
         the wire, at most `limit_s`, and then cancels it.
         """
         dropped = self.lanes.clear()
+        self._gates.clear()
         for job in dropped:
             self._live.pop(job.key, None)
         deadline_s = time.monotonic() + limit_s
@@ -193,6 +273,8 @@ class DeliverAgent:
         left = self._unsettled(leaving)
         for task in left:
             task.cancel()
+            if task in self.lanes.running:  # one that has not even begun cannot do it itself
+                self._live.pop(self.lanes.running[task].key, None)
         if left:
             await asyncio.wait(left, timeout=1)
         on_wire = [job for job in self.lanes.running.values() if job.give_up_ms]

@@ -14,12 +14,15 @@ import structlog
 from aiokafka import ConsumerRecord
 
 from processors.deliver.egress import Egress, Exchange
+from processors.deliver.failing import FailingSubscriptions
 from processors.deliver.gone import GoneSubscriptions
 from processors.deliver.job import Job
+from processors.deliver.payload import TransformFailedError, formed
 from processors.deliver.request import headers_of
 from processors.metrics import WorkerMetrics
 from rules.ladder import Ladder
-from rules.retry import EXPIRED, Chance, NextStep, after_failure, end_ms_of
+from rules.retry import EXPIRED, Answer, Chance, NextStep, after_failure, end_ms_of
+from rules.shown_url import shown_url
 from runtime.kafka import Appender, Outgoing, RecordTooLargeError
 from schemas.attempt import Attempt, AttemptKind, AttemptStatus, encode_attempt
 from schemas.config import SubscriptionSpec
@@ -31,7 +34,8 @@ from schemas.streams import ATTEMPTS, DEAD, Stream
 log = structlog.get_logger(__name__)
 
 DELETED = "subscription_deleted"
-CROWDED = "lane_full"
+UNFORMED = "transform_failed"
+BODY_GONE = "body_gone"
 
 MAX_KEPT_HEADER_BYTES = 1_024
 """Of each header of a record that is too large for the stream it goes to."""
@@ -44,12 +48,14 @@ class Outcome:
     Attributes:
         attempt: the record to store.
         follow_up: the delivery to store before that, and where; `None` when nothing follows.
-        gone: the subscription, as it was tried, whose endpoint wants nothing more.
+        answer: what the endpoint said; `None` when it was not asked.
+        tried: the subscription as it was tried, if it was.
     """
 
     attempt: Attempt
     follow_up: tuple[Stream, Delivery] | None = None
-    gone: Record[SubscriptionSpec] | None = None
+    answer: Answer | None = None
+    tried: Record[SubscriptionSpec] | None = None
 
 
 class AttemptStep:
@@ -58,6 +64,7 @@ class AttemptStep:
     Args:
         egress: makes requests.
         gone: ends subscriptions.
+        failing: ends those that have failed for long.
         appender: stores.
         ladder: the retry streams.
         parking: the park streams.
@@ -71,6 +78,7 @@ class AttemptStep:
         *,
         egress: Egress,
         gone: GoneSubscriptions,
+        failing: FailingSubscriptions,
         appender: Appender,
         ladder: Ladder,
         parking: Ladder,
@@ -81,6 +89,7 @@ class AttemptStep:
         self._metrics = metrics
         self._egress = egress
         self._gone = gone
+        self._failing = failing
         self._appender = appender
         self._ladder = ladder
         self._parking = parking
@@ -95,34 +104,51 @@ class AttemptStep:
         """The outcome of a delivery that is too old: a dead letter."""
         return Outcome(self._end(delivery, AttemptStatus.FAILED, EXPIRED), (DEAD, delivery.given_up(EXPIRED)))
 
+    def body_gone(self, delivery: Delivery) -> Outcome:
+        """The outcome of a delivery whose body nobody has any more: a dead letter, and never another body."""
+        return Outcome(self._end(delivery, AttemptStatus.FAILED, BODY_GONE), (DEAD, delivery.given_up(BODY_GONE)))
+
     async def attempt(self, delivery: Delivery, subscription: Record[SubscriptionSpec]) -> Outcome:
         """Makes the request and decides what follows; never raises for what the endpoint does."""
         spec = subscription.spec
-        headers = headers_of(delivery, spec, self._now_ms() // 1_000)
-        exchange = await self._egress.post(spec.target_url, headers, delivery.body, spec.timeout_s)
-        url, answer = spec.target_url, exchange.answer
+        try:
+            sent = formed(delivery, spec)
+        except TransformFailedError as error:
+            return self._unformed(delivery, str(error))
+        headers = headers_of(sent, spec, self._now_ms() // 1_000)
+        exchange = await self._egress.post(spec.target_url, headers, sent.body, spec.timeout_s, spec.tls)
+        url, answer = shown_url(spec.target_url), exchange.answer
         if answer.success:
-            return Outcome(_attempt(delivery, exchange, url, AttemptStatus.SUCCESS, NextStep(None, "")))
+            return Outcome(
+                _attempt(delivery, exchange, url, AttemptStatus.SUCCESS, NextStep(None, "")), None, answer, subscription
+            )
         chance = Chance(self._now_ms(), random.random(), self._scale)  # noqa: S311 - spreads load, guards nothing
-        end_ms = end_ms_of(delivery.received_ms, delivery.replay_id, spec.retry)
+        end_ms = end_ms_of(delivery.received_ms, delivery.replay_id, spec.retry, delivery.released_ms)
         step = after_failure(answer, spec.retry, delivery.attempt, end_ms, chance)
         if step.due_ms is None:
             failed = _attempt(delivery, exchange, url, AttemptStatus.FAILED, step)
             dead = (DEAD, delivery.given_up(step.reason))
-            return Outcome(failed, dead, gone=subscription if answer.gone else None)
+            return Outcome(failed, dead, answer, subscription)
         retrying = _attempt(delivery, exchange, url, AttemptStatus.RETRYING, step)
-        return Outcome(retrying, (self.tier(step.due_ms), delivery.next_attempt(step.due_ms, step.reason)))
+        follow_up = (self.tier(step.due_ms), delivery.next_attempt(step.due_ms, step.reason))
+        return Outcome(retrying, follow_up, answer, subscription)
 
     async def store(self, job: Job, outcome: Outcome) -> None:
         """Stores what follows, then the attempt; returns when the broker has all of it."""
         if outcome.follow_up is not None:
             stream, delivery = outcome.follow_up
             await self._append(_delivery_record(stream, delivery))
-        if outcome.gone is not None:
-            await self._gone.end(outcome.gone)
+        if outcome.tried is not None and outcome.answer is not None:
+            await self._conclude(job, outcome.tried, outcome.answer)
         await self._append(_attempt_record(outcome.attempt, job.partition))
         self._metrics.count(outcome.attempt)
         _tell(outcome.attempt, trace_id(job.delivery.traceparent))
+
+    async def _conclude(self, job: Job, tried: Record[SubscriptionSpec], answer: Answer) -> None:
+        if answer.gone:
+            await self._gone.end(tried)
+        else:
+            await self._failing.attempted(job.partition, tried, success=answer.success)
 
     async def lease(self, job: Job) -> None:
         """Tells the partition's next owner to wait for the request that is on the wire."""
@@ -134,20 +160,20 @@ class AttemptStep:
         )
         await self._append(_attempt_record(record, job.partition))
 
-    async def park(self, job: Job, delay_s: float) -> None:
+    async def park(self, job: Job, delay_s: float, reason: str) -> None:
         """Puts a delivery aside; no attempt is used up. Its record keeps a repeat from being put aside again."""
-        due_ms = self._now_ms() + round(delay_s * 1_000 * self._scale)
+        due_ms = self._now_ms() + round(delay_s * 1_000)
         tier = self._parking.next_tier(due_ms - self._now_ms()) or self._parking.tiers[0]
-        await self._append(_delivery_record(tier, job.delivery.parked(due_ms, CROWDED)))
+        await self._append(_delivery_record(tier, job.delivery.parked(due_ms, reason)))
         record = Attempt(
             kind=AttemptKind.PARKED,
-            reason=CROWDED,
+            reason=reason,
             started_ms=self._now_ms(),
             next_attempt_ms=due_ms,
             **_identity(job.delivery),
         )
         await self._append(_attempt_record(record, job.partition))
-        self._metrics.parked.inc()
+        self._metrics.parked.labels(reason).inc()
 
     async def bury(self, record: ConsumerRecord, error: str) -> None:
         """Makes a record that is no delivery a dead letter."""
@@ -171,10 +197,16 @@ class AttemptStep:
         """The retry stream that a delivery due then goes to now."""
         return self._ladder.next_tier(due_ms - self._now_ms()) or self._ladder.tiers[0]
 
-    def _end(self, delivery: Delivery, status: AttemptStatus, reason: str) -> Attempt:
+    def _unformed(self, delivery: Delivery, error: str) -> Outcome:
+        # No retry would end otherwise. The dead letter has the raw body, for when the transform is mended.
+        failed = self._end(delivery, AttemptStatus.FAILED, UNFORMED, error)
+        return Outcome(failed, (DEAD, delivery.given_up(UNFORMED)))
+
+    def _end(self, delivery: Delivery, status: AttemptStatus, reason: str, error: str = "") -> Attempt:
         return Attempt(
             kind=AttemptKind.OUTCOME,
             status=status,
+            error=error,
             reason=reason,
             started_ms=self._now_ms(),
             **_identity(delivery),
@@ -214,7 +246,7 @@ def _identity(delivery: Delivery) -> dict[str, Any]:
 
 
 def _delivery_record(stream: Stream, delivery: Delivery) -> Outgoing:
-    return Outgoing(stream, delivery.body, delivery.subscription_id.encode(), encode_delivery(delivery))
+    return Outgoing(stream, delivery.value, delivery.subscription_id.encode(), encode_delivery(delivery))
 
 
 def _attempt_record(attempt: Attempt, partition: int) -> Outgoing:

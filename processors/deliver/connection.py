@@ -5,10 +5,13 @@ limits (RFC 9112).
 """
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from typing import NamedTuple, cast
 
 import httptools
+
+from processors.deliver.tls_reason import word_of
 
 MAX_STORED_BYTES = 4_096
 """Of an answer's body: enough to see what an endpoint complained about."""
@@ -52,6 +55,8 @@ class Connection(asyncio.Protocol):
     Args:
         loop: that runs it.
         released: called when it can take another request.
+        keep_s: how long it may wait for one.
+        retire_s: loop time after which it takes none.
 
     Attributes:
         closed: it takes no request any more.
@@ -59,11 +64,12 @@ class Connection(asyncio.Protocol):
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, released: Callable[["Connection"], None], keep_s: float
+        self, loop: asyncio.AbstractEventLoop, released: Callable[["Connection"], None], keep_s: float, retire_s: float
     ) -> None:
         self._loop = loop
         self._released = released
         self._keep_s = keep_s
+        self._retire_s = retire_s
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self._reply: asyncio.Future[Reply] | None = None
@@ -141,7 +147,8 @@ class Connection(asyncio.Protocol):
             if self._status >= _FINAL and not self._framed and error is None:
                 self._finish(keep=False)  # RFC 9112, section 6.3: a body without a length ends with the connection
             elif not self._answered:
-                self._fail(StaleConnectionError("disconnected"))
+                # A server that refuses our certificate says so where its answer would be (RFC 8446, section 4.4.2.4).
+                self._fail(StaleConnectionError(word_of(error) if isinstance(error, ssl.SSLError) else "disconnected"))
             else:
                 self._fail(NoAnswerError("connection_lost" if error else "malformed_response"))
         self.closed = True
@@ -198,8 +205,9 @@ class Connection(asyncio.Protocol):
             return
         if not reply.done():
             reply.set_result(Reply(self._status, bytes(self._body), self._retry_after))
-        if keep and not self.closed and self._keep_s > 0 and self._all_sent():
-            self.idle_until_s = self._loop.time() + self._keep_s
+        now_s = self._loop.time()
+        if keep and not self.closed and self._keep_s > 0 and now_s < self._retire_s and self._all_sent():
+            self.idle_until_s = min(now_s + self._keep_s, self._retire_s)
             self._released(self)
         else:
             self.close()

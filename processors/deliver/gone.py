@@ -1,4 +1,4 @@
-"""Ends subscriptions whose endpoint answered 410 Gone: nothing more is to go there, ever.
+"""Ends subscriptions whose endpoint is gone: it said so with 410, or nothing was heard of it but failures for days.
 
 The change is an intake record like any other, made for the version that was tried: whoever changed the subscription
 meanwhile knows better. The config agent decides; what waits for the subscription is cancelled when its time comes.
@@ -40,11 +40,12 @@ class GoneSubscriptions:
         self._appender = appender
         self._ends: dict[tuple[str, int], asyncio.Task[None]] = {}
 
-    async def end(self, subscription: Record[SubscriptionSpec]) -> None:
+    async def end(self, subscription: Record[SubscriptionSpec], reason: str = REASON) -> None:
         """Returns when the record that ends this version is stored, or when the version is no longer the current one.
 
         Args:
             subscription: as it was when the request was made.
+            reason: for people.
         """
         key = (subscription.spec.id, subscription.version)
         ending = self._ends.get(key)
@@ -52,20 +53,26 @@ class GoneSubscriptions:
             current = self._tables.subscription(subscription.spec.id)
             if current is None or current.version != subscription.version:
                 return
-            ending = self._ends[key] = asyncio.create_task(self._append(subscription))
+            ending = self._ends[key] = asyncio.create_task(self._append(subscription, reason))
             self._forget()
         await asyncio.shield(ending)  # others wait for it too
 
-    async def _append(self, subscription: Record[SubscriptionSpec]) -> None:
+    async def _append(self, subscription: Record[SubscriptionSpec], reason: str) -> None:
         spec = subscription.spec.model_copy(update={"is_active": False})
         headers = [
             ("hl-actor", ACTOR.encode()),
             ("hl-if-version", b"%d" % subscription.version),
-            ("hl-reason", REASON.encode()),
+            ("hl-reason", reason.encode()),
         ]
         value = orjson.dumps(sealed_document(spec, self._keyring.seal))
         stored = await self._appender.append_surely(Outgoing(INTAKE[spec.kind], value, spec.id.encode(), headers))
-        log.info("subscription_gone", subscription=spec.id, version=subscription.version, intake_offset=stored.offset)
+        log.info(
+            "subscription_gone",
+            subscription=spec.id,
+            version=subscription.version,
+            reason=reason,
+            intake_offset=stored.offset,
+        )
 
     def _forget(self) -> None:
         for key in list(self._ends):

@@ -20,16 +20,22 @@ class Job:
         partition: the delivery's partition, and so its attempts'.
         assignment: the number of the assignment that it was read in.
         max_in_flight: how many its subscription may have in flight.
-        tokens: the records that are finished with it: the first, and repeats that joined it.
+        ends_unsent: no request will be made, so nothing has to be waited for.
+        tokens: the records that wait for its end, as they were read: the first, and repeats that joined it.
         give_up_ms: epoch milliseconds at which its request will have ended; 0 before it starts.
+        begun: whether it has what the rate limit and the breaker gave it, or will not ask for it any more.
+        breaker_round: what the breaker wants to know when it has ended.
     """
 
     delivery: Delivery
     partition: int
     assignment: int
     max_in_flight: int
-    tokens: list[Token] = field(default_factory=list)
+    ends_unsent: bool = False
+    tokens: list[tuple[Token, Delivery]] = field(default_factory=list)
     give_up_ms: int = 0
+    begun: bool = False
+    breaker_round: int = 0
 
     @property
     def key(self) -> Key:

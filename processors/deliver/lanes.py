@@ -3,7 +3,8 @@
 All lanes share one buffer. A lane may hold as many waiting jobs as there are free places (dynamic threshold:
 Choudhury and Hahne, "Dynamic Queue Length Thresholds for Shared-Memory Packet Switches", 1998), so any number of slow
 endpoints together leave room for the others. Beyond that, a lane that drains quickly makes the reader wait for a
-moment; one that does not sends its overflow to be parked.
+moment; one that does not sends its overflow to be parked. A job whose rate limit has no place yet stays in its lane, so
+that it takes none of the places in flight.
 """
 
 import asyncio
@@ -38,25 +39,34 @@ class LaneLimits:
 _FIRST_DURATION_S = 0.1
 """What a job is expected to take in a lane that has not finished one yet."""
 
+_SHORTEST_S = 0.001
+"""No request is quicker, whatever a coarse clock says."""
+
 _RECONSIDER_S = 0.1
 """How often a waiting reader asks again whether its lane moves: an endpoint that hangs ends no job to say so."""
 
 _KEPT_LANES = 10_000
 """Idle lanes that are remembered with how slow they were; about 500 bytes each."""
 
-_MIN_PARK_S = 5.0
-"""The shortest park stream."""
-
-_FIRST_MAX_PARK_S = 15.0
-"""The first time, because the estimate may be an outage's; it doubles each time, so that a million that wait for one
-endpoint are not moved every minute."""
-
-_DOUBLINGS = 8
-
-_MAX_PARK_S = 3_600.0
-
 _WEIGHT = 0.2
 """Of the newest duration in the moving average: about the last ten jobs count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a lane holds already.
+
+    Attributes:
+        ahead: jobs that come before a new one and have not begun.
+        drains_in_s: when the last of them will have found a place in flight, as far as the last requests tell.
+        per_second: how many it finishes when it is full.
+        crowded: there is no room for another.
+    """
+
+    ahead: int
+    drains_in_s: float
+    per_second: float
+    crowded: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -65,8 +75,9 @@ class _Lane:
     waiting: deque[Job] = field(default_factory=deque)
     waiting_bytes: int = 0
     duration_s: float = _FIRST_DURATION_S
-    booked_until_s: float = 0.0  # monotonic; until when what was put aside will keep it busy
+    beginning: int = 0  # of what runs: have not got what the rate limit gives
     queued: bool = False  # stands in the round of lanes that can start something
+    held: asyncio.TimerHandle | None = None  # wakes it when its rate limit has a place
 
     @property
     def running(self) -> int:
@@ -74,17 +85,9 @@ class _Lane:
 
     def drains_in_s(self, max_in_flight: int, now_s: float) -> float:
         """How long the last one in the lane will wait, as far as the last jobs and the oldest running one tell."""
-        return len(self.waiting) * self._job_s(now_s) / max_in_flight
+        return len(self.waiting) * self.job_s(now_s) / max_in_flight
 
-    def book_s(self, job: Job, now_s: float) -> float:
-        """In how many seconds the lane will have a place for a job, after all that was put aside before it."""
-        place_s = max(self.booked_until_s, now_s + self.drains_in_s(job.max_in_flight, now_s))
-        cap_s = min(_MAX_PARK_S, _FIRST_MAX_PARK_S * (1 << min(job.delivery.parks, _DOUBLINGS)))
-        delay_s = min(max(place_s - now_s, _MIN_PARK_S), cap_s)
-        self.booked_until_s = now_s + delay_s + self._job_s(now_s) / job.max_in_flight
-        return delay_s
-
-    def _job_s(self, now_s: float) -> float:
+    def job_s(self, now_s: float) -> float:
         age_s = now_s - next(iter(self.started_s.values()), now_s)
         return max(self.duration_s, age_s)
 
@@ -97,6 +100,7 @@ class Lanes:
         on_crash: told of an error that nobody expected.
         limits: how much may be going on.
         monotonic_s: the clock.
+        hold_s: in how many seconds a job may start, after so many of its lane that have started and not begun.
     """
 
     def __init__(
@@ -105,11 +109,13 @@ class Lanes:
         on_crash: OnCrash,
         limits: LaneLimits | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
+        hold_s: Callable[[Job, int], float] = lambda _job, _ahead: 0.0,
     ) -> None:
         self._run = run
         self._monotonic_s = monotonic_s
         self._on_crash = on_crash
         self._limits = limits or LaneLimits()
+        self._hold_s = hold_s
         self._lanes: dict[str, _Lane] = {}
         self._round: deque[_Lane] = deque()
         self._jobs = 0
@@ -122,21 +128,33 @@ class Lanes:
         """Jobs that wait or run."""
         return self._jobs
 
-    async def admit(self, job: Job) -> float:
-        """Takes a job as soon as there is a place for it.
+    def load(self, job: Job) -> Load:
+        """What the job's lane holds before it."""
+        lane, now_s = self._lanes.get(job.lane) or _Lane(), self._monotonic_s()
+        return Load(
+            ahead=lane.beginning + len(lane.waiting),
+            drains_in_s=lane.drains_in_s(job.max_in_flight, now_s),
+            per_second=job.max_in_flight / max(lane.job_s(now_s), _SHORTEST_S),
+            crowded=self._full() or self._overflows(lane, job),
+        )
 
-        Returns:
-            0, or, when its lane is too slow to wait for a place, for how many seconds to put it aside.
-        """
+    async def admit(self, job: Job) -> bool:
+        """Takes a job as soon as there is a place for it; false when its lane is too slow to wait for one."""
         while True:
             lane = self._lanes.setdefault(job.lane, _Lane())
             if not self._full() and not self._overflows(lane, job):
                 self._enter(lane, job)
-                return 0.0
+                return True
             now_s = self._monotonic_s()
             if not self._full() and lane.drains_in_s(job.max_in_flight, now_s) > self._limits.patience_s:
-                return lane.book_s(job, now_s)
+                return False
             await self._something_ended()
+
+    def begun(self, job: Job) -> None:
+        """A job that runs has what the rate limit gives, or will not ask for it any more."""
+        if not job.begun:
+            job.begun = True
+            self._lanes[job.lane].beginning -= 1
 
     def clear(self) -> list[Job]:
         """Takes back every job that has not started."""
@@ -144,6 +162,9 @@ class Lanes:
         for lane in self._lanes.values():
             lane.waiting.clear()
             lane.waiting_bytes = 0
+            if lane.held is not None:
+                lane.held.cancel()
+                lane.held = None
         for job in dropped:
             self._leave(job)
         return dropped
@@ -172,15 +193,27 @@ class Lanes:
         self._pump()
 
     def _enqueue(self, lane: _Lane) -> None:
-        if not lane.queued and lane.waiting and lane.running < lane.waiting[0].max_in_flight:
+        if lane.queued or lane.held or not self._has_place(lane):
+            return
+        if wait_s := self._hold_s(lane.waiting[0], lane.beginning):
+            lane.held = asyncio.get_running_loop().call_later(wait_s, self._let_go, lane)
+        else:
             lane.queued = True
             self._round.append(lane)
+
+    def _let_go(self, lane: _Lane) -> None:
+        lane.held = None
+        self._enqueue(lane)
+        self._pump()
+
+    def _has_place(self, lane: _Lane) -> bool:
+        return bool(lane.waiting) and lane.running < lane.waiting[0].max_in_flight
 
     def _pump(self) -> None:
         while self._round and len(self.running) < self._limits.running:
             lane = self._round.popleft()
             lane.queued = False
-            if lane.waiting and lane.running < lane.waiting[0].max_in_flight:
+            if self._has_place(lane):
                 self._start(lane, lane.waiting.popleft())
             self._enqueue(lane)
 
@@ -189,10 +222,12 @@ class Lanes:
         task = asyncio.create_task(self._run(job))
         self.running[task] = job
         lane.started_s[task] = self._monotonic_s()
+        lane.beginning += 1
         task.add_done_callback(lambda ended: self._ended(lane, ended))
 
     def _ended(self, lane: _Lane, task: "asyncio.Task[None]") -> None:
         job = self.running.pop(task)
+        self.begun(job)
         took_s = self._monotonic_s() - lane.started_s.pop(task)
         lane.duration_s += _WEIGHT * (took_s - lane.duration_s)
         self._leave(job)

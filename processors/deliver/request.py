@@ -24,7 +24,7 @@ def headers_of(delivery: Delivery, subscription: SubscriptionSpec, now_s: int) -
         ("content-type", delivery.content_type or "application/octet-stream"),
         ("user-agent", USER_AGENT),
         ("accept-encoding", "identity"),  # what comes back is stored as it comes
-        *standard_headers(secrets, delivery.event_id, now_s, delivery.body),
+        *standard_headers(secrets, delivery.webhook_id or delivery.event_id, now_s, delivery.body),
         ("x-webhook-version", WEBHOOK_VERSION),
     ]
     if delivery.attempt > 1:

@@ -1,12 +1,13 @@
 """Turns events into deliveries and a dispatch record each."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
 
 import msgspec
 import structlog
 from aiokafka import ConsumerRecord
+from aiokafka.structs import RecordMetadata
 
 from processors.dispatch.dedup import Deduplicator
 from processors.dispatch.index import SubscriptionIndex
@@ -28,15 +29,19 @@ MAX_UNACKED = 2_000
 
 T = TypeVar("T")
 
+PassOn = Callable[[list[Outgoing], list[RecordMetadata]], Awaitable[None]]
+
 
 class Dispatcher:
     """Makes the deliveries of events.
 
     Args:
-        tables: the config, caught up with before each batch, so that an event meets what was stored before it.
+        tables: the config.
+        catch_up: called before each batch, so that an event meets the config that was stored before it.
         index: the subscriptions by topic.
         dedup: knows what was sent before; loaded for the partition.
         appender: stores.
+        pass_on: told of deliveries that are stored.
         now_ms: the clock, epoch milliseconds.
         metrics: counts.
     """
@@ -45,17 +50,21 @@ class Dispatcher:
         self,
         *,
         tables: ConfigTables,
+        catch_up: Callable[[], Awaitable[None]],
         index: SubscriptionIndex,
         dedup: Deduplicator,
         appender: Appender,
+        pass_on: PassOn,
         now_ms: Callable[[], int],
         metrics: WorkerMetrics,
     ) -> None:
         self._metrics = metrics
         self._tables = tables
+        self._catch_up = catch_up
         self._index = index
         self._dedup = dedup
         self._appender = appender
+        self._pass_on = pass_on
         self._now_ms = now_ms
 
     async def dispatch(self, records: list[ConsumerRecord]) -> None:
@@ -64,7 +73,7 @@ class Dispatcher:
         Args:
             records: of one partition, by offset.
         """
-        await self._tables.catch_up()
+        await self._catch_up()
         self._tables.require_open()
         config_version = self._tables.position("subscriptions")
         readings = [Reading.of(record) for record in records]
@@ -79,7 +88,7 @@ class Dispatcher:
                 yield from map(_outgoing, made)
 
         for some in _chunks(deliveries(), MAX_UNACKED):  # one event's deliveries in memory at a time, and one chunk
-            await self._appender.append_all(some)
+            await self._pass_on(some, await self._appender.append_all(some))
         stored = await self._appender.append_all([_told(dispatch) for dispatch in dispatches])
         firsts = (sighting for sighting in sightings if sighting.offset not in duplicates)
         self._dedup.remember(partition, firsts, stored, records[0].timestamp)
@@ -112,7 +121,7 @@ class Dispatcher:
         if first is not None:
             of = f"{dispatch.event_partition}/{first.offset}"
             return msgspec.structs.replace(dispatch, duplicate=True, duplicate_of=of), []
-        result = join(reading.event, self._index.of(reading.event.topic_id), config_version)
+        result = join(reading.event, self._index, config_version, reading.body_ref)
         return (
             msgspec.structs.replace(
                 dispatch, matched=len(result.deliveries), skipped=result.skipped, skips=result.skips
@@ -139,7 +148,7 @@ class Dispatcher:
 
 
 def _outgoing(delivery: Delivery) -> Outgoing:
-    return Outgoing(DELIVERIES, delivery.body, delivery.subscription_id.encode(), encode_delivery(delivery))
+    return Outgoing(DELIVERIES, delivery.value, delivery.subscription_id.encode(), encode_delivery(delivery))
 
 
 def _told(dispatch: Dispatch) -> Outgoing:

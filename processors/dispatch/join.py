@@ -1,14 +1,15 @@
 """One event joined with the subscriptions: the deliveries it makes, and why it makes no others."""
 
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rules.match import skip_reason
+from processors.dispatch.index import SubscriptionIndex
+from processors.dispatch.reading import MAX_CARRIED_BYTES
+from rules.view import EventView
 from schemas.config import SubscriptionSpec
-from schemas.delivery import Delivery
-from schemas.dispatch import MAX_LISTED_SKIPS, Skip
+from schemas.delivery import BodyRef, Delivery
+from schemas.dispatch import Skip
 from schemas.event import Event
+from schemas.headers import headers_text
 from schemas.ids import delivery_id
 from schemas.stored import Record
 
@@ -28,23 +29,17 @@ class Join:
     skips: list[Skip]
 
 
-def join(event: Event, subscriptions: Iterable[Record[SubscriptionSpec]], config_version: int) -> Join:
-    """Matches an event with the subscriptions of its topic."""
-    deliveries: list[Delivery] = []
-    skipped: Counter[str] = Counter()
-    skips: list[Skip] = []
-    for subscription in subscriptions:
-        reason = skip_reason(subscription.spec, event.event_type)
-        if not reason:
-            deliveries.append(_delivery(event, subscription, config_version))
-            continue
-        skipped[reason] += 1
-        if len(skips) < MAX_LISTED_SKIPS:
-            skips.append(Skip(subscription.spec.id, reason))
-    return Join(deliveries, dict(skipped), skips)
+def join(event: Event, index: SubscriptionIndex, config_version: int, body_ref: BodyRef | None = None) -> Join:
+    """Matches an event with the subscriptions of its topic; with a reference the body stays where it is."""
+    found = index.find(EventView(event))
+    deliveries = [delivery_of(event, subscription, config_version, body_ref) for subscription in found.matched]
+    return Join(deliveries, dict(found.skipped), found.listed())
 
 
-def _delivery(event: Event, subscription: Record[SubscriptionSpec], config_version: int) -> Delivery:
+def delivery_of(
+    event: Event, subscription: Record[SubscriptionSpec], config_version: int, body_ref: BodyRef | None
+) -> Delivery:
+    """What an event makes for a subscription that gets it."""
     return Delivery(
         delivery_id=delivery_id(event.event_id, subscription.spec.id, subscription.generation),
         event_id=event.event_id,
@@ -55,7 +50,16 @@ def _delivery(event: Event, subscription: Record[SubscriptionSpec], config_versi
         generation=subscription.generation,
         config_version=config_version,
         received_ms=event.received_ms,
-        body=event.body,
+        body=b"" if body_ref else event.body,
+        body_ref=body_ref,
         content_type=event.content_type,
         traceparent=event.traceparent,
+        request_headers=_carried_headers(event) if subscription.spec.transform else (),
     )
+
+
+def _carried_headers(event: Event) -> tuple[tuple[str, str], ...]:
+    # Ingest keeps so few that they fit. Where they do not, the event was produced past it, and a transform that reads
+    # a header fails and says so.
+    size_bytes = len(event.body) + len(headers_text(event.request_headers).encode())
+    return event.request_headers if size_bytes <= MAX_CARRIED_BYTES else ()

@@ -12,6 +12,8 @@ from projections.query.examples import RESENT, TASK
 from projections.query.logs import Clock, Id, json_of, log_routes
 from projections.query.openapi import QueryApp, answered, found, problem
 from projections.query.readers import Readers
+from projections.query.replay_routes import replay_routes
+from projections.query.replays import Replayer
 from projections.query.resend import Resender
 from projections.query.sql import sql_routes
 from projections.query.stats_routes import stats_routes
@@ -32,7 +34,8 @@ class Parts:
         logs: reads lists, timelines and tasks.
         stats: computes figures, apart, so that a month of them delays no timeline.
         sql: reads whatever is asked, apart for the same reason.
-        resender: makes deliveries again.
+        resender: makes a delivery again.
+        replayer: makes many again.
         now_ms: the clock, epoch milliseconds.
     """
 
@@ -40,6 +43,7 @@ class Parts:
     stats: Readers
     sql: Readers
     resender: Resender
+    replayer: Replayer
     now_ms: Clock
 
 
@@ -60,6 +64,7 @@ def build_api(admin: AdminKey, health: Health, parts: Parts) -> QueryApp:
     app.include_router(stats_routes(parts.stats, parts.now_ms), dependencies=guarded)
     app.include_router(_task_routes(parts.logs), dependencies=guarded)
     app.include_router(_resend_routes(parts.resender), dependencies=guarded)
+    app.include_router(replay_routes(parts.logs, parts.replayer, parts.now_ms), dependencies=guarded)
     app.include_router(sql_routes(parts.sql), dependencies=guarded)
     return app
 

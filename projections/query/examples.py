@@ -88,6 +88,30 @@ TIMELINE: dict[str, Any] = {
     "timeline": [{"at": _AT, "what": "received", "topic_id": "pushes"}],
 }
 
+EXPLANATION: dict[str, Any] = {
+    "event_id": _EVENT_ID,
+    "subscription_id": "deploy",
+    "version": 12,
+    "matched": False,
+    "reason": "filter_error",
+    "detail": 'Key not found in map : "deleted"',
+    "event_types": ["push"],
+    "filter": "branch == 'main' && !event.deleted",
+    "saw": {
+        "event_type": "push",
+        "source": "github",
+        "topic": "pushes",
+        "headers": {"x-github-event": "push"},
+        "branch": "main",
+        "commit": "6113728f27ae82c7b1a177c8d03f9e96e0adf246",
+        "repository": "octo-org/octo-repo",
+        "action": "",
+        "is_json": True,
+        "event": {"ref": "refs/heads/main"},
+    },
+    "dispatch": {"config_version": 13, "matched": 1, "duplicate": False},
+}
+
 _ATTEMPTS: dict[str, Any] = {
     "attempts": 40,
     "successes": 38,
@@ -135,3 +159,20 @@ RESENT: dict[str, Any] = {
     "subscription_id": "deploy",
     "status": "PENDING",
 }
+
+REPLAY: dict[str, Any] = {
+    "replay_id": _REPLAY_ID,
+    "created_at": _AT,
+    "updated_at": "2026-01-02T03:04:35.690Z",
+    "state": "RUNNING",
+    "asked": {"mode": "failed", "subscription_id": "deploy", "since": "-1d"},
+    "requested_by": "admin",
+    "rate_per_s": 50,
+    "new_id": False,
+    "total": 2_000,
+    "sent": 1_498,
+    "skipped": {"event_expired": 2},
+    "progress": 0.75,
+}
+
+REPLAY_COUNT: dict[str, Any] = {"mode": "failed", "total": 2_000, "subscriptions": {"deploy": 2_000}}

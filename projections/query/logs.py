@@ -7,7 +7,8 @@ import orjson
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from projections.query.examples import ATTEMPT, DELIVERY, EVENT, REJECTION, TIMELINE
+from projections.query.examples import ATTEMPT, DELIVERY, EVENT, EXPLANATION, REJECTION, TIMELINE
+from projections.query.explain import read_explanation
 from projections.query.filters import conditions_of, dispatched_conditions
 from projections.query.listing import (
     ATTEMPTS,
@@ -21,7 +22,7 @@ from projections.query.listing import (
     start_of,
 )
 from projections.query.lookups import read_delivery_with_attempts, read_row
-from projections.query.openapi import found, listed
+from projections.query.openapi import found, listed, problem
 from projections.query.parameters import (
     AttemptsQuestion,
     DeliveriesQuestion,
@@ -63,7 +64,7 @@ def _add_lists(router: APIRouter, readers: Readers, now_ms: Clock) -> None:
 
     @router.get("/attempts", **listed(ATTEMPT))
     async def list_attempts(question: Annotated[AttemptsQuestion, Query()]) -> Response:
-        """Attempts, and ends without one (`kind` is `outcome`), by the time at which they started."""
+        """Attempts, ends without one (`kind` is `outcome`) and waits (`parked`), by the time at which they started."""
         return await _list(readers, ATTEMPTS, question, now_ms())
 
     @router.get("/rejections", **listed(REJECTION))
@@ -77,6 +78,17 @@ def _add_single(router: APIRouter, readers: Readers) -> None:
     async def timeline(event_id: Id) -> Response:
         """Everything that happened to an event, or to a request that was refused."""
         return json_of(await _found(readers, lambda client: read_timeline(client, event_id), f"event {event_id}"))
+
+    docs = found(EXPLANATION)
+    docs["responses"] |= {
+        409: problem("Another release wrote the subscription."),
+        410: problem("The payload is not kept any more."),
+    }
+
+    @router.get("/events/{event_id}/explain", **docs)
+    async def explain(event_id: Id, subscription: Annotated[str, Query(max_length=MAX_ID_CHARS)]) -> Response:
+        """Whether a subscription, as it is now, gets an event, why not, and what its filter sees of it."""
+        return json_of(await readers.run(lambda client: read_explanation(client, event_id, subscription)))
 
     @router.get("/deliveries/{delivery_id}", **found(DELIVERY | {"attempts_made": 1, "attempts": [ATTEMPT]}))
     async def delivery(delivery_id: Id) -> Response:

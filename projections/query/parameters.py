@@ -79,14 +79,14 @@ class DeliveriesQuestion(ListQuestion):
 
 
 class AttemptsQuestion(ListQuestion):
-    """Attempts, and ends without one."""
+    """Attempts, ends without one, and why one waits (`parked`)."""
 
     delivery_id: Filter = None
     event_id: Filter = None
     subscription_id: Filter = None
     topic_id: Filter = None
     status: Literal["SUCCESS", "RETRYING", "FAILED", "CANCELLED"] | None = None
-    kind: Literal["attempt", "outcome"] | None = None
+    kind: Literal["attempt", "outcome", "parked"] | None = None
     response_status_code: int | None = Field(None, ge=0, le=MAX_STATUS_CODE, description="0 is no answer.")
 
 

@@ -17,7 +17,7 @@ from projections.query.shown import Document, epoch_ms_of
 from runtime.clickhouse import Client
 from runtime.kafka import Appender, NotStoredError, RecordTooLargeError
 from runtime.problem import ProblemError
-from schemas.delivery import Delivery, encode_delivery
+from schemas.delivery import BodyRef, Delivery, encode_delivery
 from schemas.ids import delivery_id, derived_id, new_id
 from schemas.streams import DELIVERIES
 
@@ -27,6 +27,10 @@ DAY_MS = 86_400_000
 
 PAYLOAD_KEPT_MS = 90 * DAY_MS
 """As the table of events keeps them."""
+
+REFERRED_MS = 22 * DAY_MS
+"""The body of an older event travels with its delivery: the stream of events keeps it 30 days, and what waits for a
+retry is kept eight."""
 
 MAX_TARGETS = 256
 """Targets of one subscription that are looked through for a delivery's own."""
@@ -79,7 +83,7 @@ class Resender:
         if key and (earlier := await self._readers.run(lambda client: _earliest(client, made))):
             return _answer(row, *earlier)
         event = await self._readers.run(lambda client: _checked_event(client, row, now_ms))
-        new = _delivery(Original(row, event, target), replays[0])
+        new = _delivery(Original(row, event, target), replays[0], now_ms)
         await self._append(new)
         log.info("resent", delivery_id=new.delivery_id, retried=original_id, replay_id=new.replay_id)
         return _answer(row, new.delivery_id, new.replay_id, "PENDING")
@@ -89,7 +93,7 @@ class Resender:
             # By its key, as dispatch does: the deliveries of a subscription share a partition.
             await self._appender.append(
                 DELIVERIES,
-                new.body,
+                new.value,
                 key=new.subscription_id.encode(),
                 headers=encode_delivery(new),
                 timeout_s=APPEND_S,
@@ -138,8 +142,9 @@ def _earliest(client: Client, made: dict[str, str]) -> tuple[str, str, str] | No
 
 
 def _checked_event(client: Client, row: Document, now_ms: int) -> Document:
-    check_subscription(row, _config(client, row["subscription_id"]))
-    return stored_event(client, row, now_ms)
+    config = _config(client, row["subscription_id"])
+    check_subscription(row, config)
+    return stored_event(client, row, now_ms) | {"headers_needed": _transforms(config)}
 
 
 def _config(client: Client, subscription_id: str) -> Document | None:
@@ -149,6 +154,10 @@ def _config(client: Client, subscription_id: str) -> Document | None:
         parameters={"id": subscription_id},
     )
     return next(iter(found.named_results()), None)
+
+
+def _transforms(config: Document | None) -> bool:
+    return bool(config and orjson.loads(config["record"] or b"{}").get("transform"))
 
 
 def check_subscription(row: Document, config: Document | None) -> None:
@@ -178,8 +187,9 @@ def stored_event(client: Client, row: Document, now_ms: int) -> Document:
     """
     received_ms = epoch_ms_of(row["created_at"])
     found = client.query(
-        "SELECT payload, payload_bytes, content_type, traceparent FROM events FINAL WHERE topic_id = {topic:String}"
-        " AND received_at = fromUnixTimestamp64Milli({received:Int64}, 'UTC') AND event_id = {id:String} LIMIT 1",
+        "SELECT payload, payload_bytes, content_type, traceparent, headers, _partition, _offset FROM events FINAL"
+        " WHERE topic_id = {topic:String} AND received_at = fromUnixTimestamp64Milli({received:Int64}, 'UTC')"
+        " AND event_id = {id:String} LIMIT 1",
         parameters={"topic": row["topic_id"], "received": received_ms, "id": row["event_id"]},
         column_formats=PAYLOADS,
     )
@@ -191,8 +201,11 @@ def stored_event(client: Client, row: Document, now_ms: int) -> Document:
     return event
 
 
-def _delivery(original: Original, replay_id: str) -> Delivery:
+def _delivery(original: Original, replay_id: str, now_ms: int) -> Delivery:
     row, event = original.row, original.event
+    received_ms = epoch_ms_of(row["created_at"])
+    recent = now_ms - received_ms < REFERRED_MS
+    ref = BodyRef.of_large(event["payload"], event["_partition"], event["_offset"]) if recent else None
     return Delivery(
         delivery_id=_id_of(row, original.target, replay_id),
         event_id=row["event_id"],
@@ -202,12 +215,14 @@ def _delivery(original: Original, replay_id: str) -> Delivery:
         event_type=row["event_type"],
         generation=row["generation"],
         config_version=row["config_version"],
-        received_ms=epoch_ms_of(row["created_at"]),
-        body=event["payload"],
+        received_ms=received_ms,
+        body=b"" if ref else event["payload"],
+        body_ref=ref,
         content_type=event["content_type"],
         traceparent=event["traceparent"],
         target=original.target,
         replay_id=replay_id,
+        request_headers=tuple(event["headers"].items()) if event["headers_needed"] else (),
     )
 
 

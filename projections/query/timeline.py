@@ -65,8 +65,9 @@ def _steps(
 
 def _attempt_step(attempt: Document) -> Document:
     names = ("status", "attempt", "response_status_code", "error", "reason", "duration_ms", "next_attempt_at")
-    what = "attempt" if attempt["kind"] == "attempt" else "outcome"
-    return {"at": attempt["started_at"], "what": what} | _who(attempt) | {name: attempt[name] for name in names}
+    return (
+        {"at": attempt["started_at"], "what": attempt["kind"]} | _who(attempt) | {name: attempt[name] for name in names}
+    )
 
 
 def _end_steps(delivery: Document) -> list[Document]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from projections.writer.cells import header_map, moment, moment_or_none, raw_text
+from projections.writer.replay_rows import replay_cells
 from projections.writer.states import delivery_version, requests_made
 from schemas.attempt import Attempt, AttemptKind, AttemptStatus, decode_attempt
 from schemas.delivery import decode_delivery
@@ -15,7 +16,7 @@ from schemas.event import decode_event
 from schemas.headers import Headers
 from schemas.outcome import decode_outcome
 from schemas.rejection import decode_rejection
-from schemas.streams import ATTEMPTS, DELIVERIES, DISPATCHES, EVENTS, OUTCOMES, REJECTIONS, Stream
+from schemas.streams import ATTEMPTS, DELIVERIES, DISPATCHES, EVENTS, OUTCOMES, REJECTIONS, REPLAYS, Stream
 
 
 class StoredRecord(Protocol):
@@ -159,9 +160,12 @@ def delivery_rows(record: StoredRecord) -> list[Row]:
 
 
 def attempt_rows(record: StoredRecord) -> list[Row]:
-    """One attempt, and the state that its delivery is in after it. A lease is no business of readers."""
+    """One attempt, and the state that its delivery is in after it.
+
+    A parking leaves the state as it was, and tells why it waits. A lease is no business of readers.
+    """
     attempt = decode_attempt(record.value)
-    if attempt.kind in {AttemptKind.LEASE, AttemptKind.PARKED}:
+    if attempt.kind is AttemptKind.LEASE:
         return []
     shared: dict[str, Any] = {
         "delivery_id": attempt.delivery_id,
@@ -179,6 +183,9 @@ def attempt_rows(record: StoredRecord) -> list[Row]:
         "config_version": attempt.config_version,
         "replay_id": attempt.replay_id,
     }
+    if attempt.kind is AttemptKind.PARKED:
+        status = AttemptStatus.RETRYING if requests_made(attempt) else "PENDING"
+        return [_attempt_row(record, attempt, shared | {"status": status})]
     return [_attempt_row(record, attempt, shared), _state_row(record, attempt, shared)]
 
 
@@ -237,6 +244,12 @@ def outcome_rows(record: StoredRecord) -> list[Row]:
     ]
 
 
+def replay_rows(record: StoredRecord) -> list[Row]:
+    """A replay, and how far it is."""
+    cells = replay_cells(record.value, record.offset)
+    return [] if cells is None else [_row("replays", record, **cells)]
+
+
 def _row(table: str, source: StoredRecord, /, **cells: Any) -> Row:
     # The record's place makes a row that is written twice identical to itself.
     return Row(table, msgspec.json.encode(cells | {"_partition": source.partition, "_offset": source.offset}))
@@ -249,5 +262,6 @@ PROJECTIONS = (
     Projection(DELIVERIES, delivery_rows),
     Projection(ATTEMPTS, attempt_rows),
     Projection(OUTCOMES, outcome_rows),
+    Projection(REPLAYS, replay_rows),
 )
 """Every stream that becomes rows."""

@@ -5,18 +5,22 @@ from schemas.config import (
     DedupRule,
     EventTypeRule,
     OrderingKeyRule,
+    RateLimitSpec,
     SourceSpec,
     Spec,
     SubscriptionSpec,
     TopicSpec,
 )
-from schemas.delivery import Delivery
+from schemas.delivery import BodyRef, Delivery
 from schemas.dispatch import Dispatch, Skip
 from schemas.event import Event
+from schemas.health import Health
 from schemas.outcome import Outcome, OutcomeAction, OutcomeResult
 from schemas.rejection import Rejection
+from schemas.replay import Cancel, Chunk, Destination, Item, Replay, ReplayRecord, ReplayState
 from schemas.retry import RetrySpec
 from schemas.stored import Record
+from schemas.tls import TlsSpec
 
 EVENT_ID = "01JD8Z6Q3M8T5V7X9Y2A4C6E8G"
 RECEIVED_MS = 1_767_323_045_678  # 2026-01-02T03:04:05.678Z
@@ -77,6 +81,47 @@ DELIVERIES = {
         due_ms=RECEIVED_MS + 5_000,
         replay_id="01JD8Z7A0B1C2D3E4F5G6H7J8K",
         reason="http_500",
+    ),
+    "delivery_with_headers": Delivery(
+        delivery_id="0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+        event_id=EVENT_ID,
+        subscription_id="billing",
+        topic_id="orders",
+        source_id="shop",
+        event_type="order.created",
+        generation=17,
+        config_version=42,
+        received_ms=RECEIVED_MS,
+        body=b'{"id":1}',
+        request_headers=(("X-Shop", "naïve ☃"), ("X-Signature", "[redacted]")),
+    ),
+    "delivery_of_a_large_body": Delivery(
+        delivery_id="0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+        event_id=EVENT_ID,
+        subscription_id="billing",
+        topic_id="orders",
+        source_id="shop",
+        event_type="order.created",
+        generation=17,
+        config_version=42,
+        received_ms=RECEIVED_MS,
+        body=b"",
+        body_ref=BodyRef(7, 184_467, 1_048_576, "7d1c6f0be35a49d2c1f6a0b3e8d94c57"),
+    ),
+    "delivery_of_a_replay": Delivery(
+        delivery_id="0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+        event_id=EVENT_ID,
+        subscription_id="billing",
+        topic_id="orders",
+        source_id="shop",
+        event_type="order.created",
+        generation=17,
+        config_version=42,
+        received_ms=RECEIVED_MS,
+        body=b"",
+        replay_id="01JD8Z7A0B1C2D3E4F5G6H7J8K",
+        released_ms=RECEIVED_MS + 86_400_000,
+        webhook_id="0f1e2d3c4b5a69788796a5b4c3d2e1f0",
     ),
 }
 
@@ -163,6 +208,19 @@ DISPATCHES = {
         dedup_hash="7d1c6f0be35a49d2c1f6a0b3e8d94c57",
         appended_ms=RECEIVED_MS + 3,
     ),
+    "dispatch_of_a_failed_filter": Dispatch(
+        event_id=EVENT_ID,
+        topic_id="orders",
+        source_id="shop",
+        event_type="order.created",
+        received_ms=RECEIVED_MS,
+        dispatched_ms=RECEIVED_MS + 12,
+        event_partition=3,
+        event_offset=9,
+        config_version=42,
+        skipped={"filter": 200, "filter_error": 1},
+        skips=[Skip("audit", "filter_error", 'Key not found in map : "total"'), Skip("large", "filter")],
+    ),
     "dispatch_of_a_duplicate": Dispatch(
         event_id=EVENT_ID,
         topic_id="orders",
@@ -225,6 +283,35 @@ OUTCOMES = {
     ),
 }
 
+_REPLAY_ID = "01JD8Z7A0B1C2D3E4F5G6H7J8K"
+
+REPLAYS: dict[str, ReplayRecord] = {
+    "replay_chunk": Chunk(
+        replay_id=_REPLAY_ID,
+        destinations=[Destination("billing", 17), Destination("search")],
+        items=[Item(3, 9_007_199_254_740_993, EVENT_ID, 0), Item(3, 9_007_199_254_740_993, EVENT_ID, 1)],
+    ),
+    "replay": Replay(
+        replay_id=_REPLAY_ID,
+        asked={"mode": "failed", "subscription_id": "billing", "since": "2026-01-01T00:00:00.000Z"},
+        requested_by="admin",
+        rate_per_s=50,
+        new_id=True,
+        total=5,
+        items=4,
+        state=ReplayState.RUNNING,
+        position=3,
+        sent=2,
+        skipped={"event_unknown": 1, "event_expired": 1},
+        updated_ms=RECEIVED_MS,
+    ),
+    "replay_cancel": Cancel(replay_id=_REPLAY_ID, requested_by="admin", at_ms=RECEIVED_MS),
+}
+
+HEALTH = {
+    "health": Health(subscription_id="billing", version=42, since_ms=1_767_323_045_678, failures=10, warned_percent=75),
+}
+
 
 def _record(spec: Spec) -> Record[Spec]:
     return Record(
@@ -266,11 +353,23 @@ RECORDS = {
             subscriber_name="Billing",
             target_url="https://billing.example.com/hooks?a=1",
             event_types=["order.*", "refund.created"],
-            headers={"X-Team": "billing"},
+            headers={"Authorization": "Bearer of-billing"},
+            tls=TlsSpec(
+                ca_pem="an authority",
+                client_cert_pem="a certificate",
+                client_key_pem="a key",
+                server_name="hooks.internal",
+            ),
             secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
             retry=RetrySpec(delays_s=[1, 2.5, 60]),
             timeout_s=20,
             max_in_flight=5,
+            filter="branch == 'main'",
+            transform="{'text': event.message}",
+            format="cloudevents",
+            rate_limit=RateLimitSpec(per_second=2.5, burst=10),
+            circuit_breaker=False,
+            disable_after_days=2,
         )
     ),
 }

@@ -5,7 +5,8 @@
 POST /ok/<name> 200; /fail/<k>/<name> 500 to the first k requests of each webhook-id, then 200; /dead/<name> always
 500; /slow/<ms>/<name> 200 after a while; /gone/<name> 410, /gone-after/<k>/<name> 500 to the first k requests, then
 410; /busy/<status>/<s>/<name> that status with `Retry-After: <s>` to the first request of each webhook-id, then 200;
-/until/<status>/<s>/<name> the same with a date so far ahead. GET /books: every request. GET /count: how many.
+/until/<status>/<s>/<name> the same with a date so far ahead; /outage/<name> 503 until GET /mend/<name>. GET /books:
+every request. GET /count: how many.
 """
 
 import asyncio
@@ -56,6 +57,7 @@ class Sink:
     keep_bodies: bool
     books: list[Entry] = field(default_factory=list)
     seen: Counter[tuple[str, str]] = field(default_factory=Counter)
+    mended: set[str] = field(default_factory=set)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answers one connection until it ends."""
@@ -83,6 +85,8 @@ class Sink:
             await _write(writer, status, b"" if status == 200 else b"out of order", head)
 
     def _told(self, path: str) -> bytes:
+        if path.startswith("/mend/"):
+            self.mended.add(path.removeprefix("/mend/"))
         if path == "/count":
             return b"%d" % len(self.books)
         return json.dumps([asdict(entry) for entry in self.books]).encode()
@@ -102,6 +106,8 @@ class Sink:
             await asyncio.sleep(int(rest[0]) / 1_000)
         if kind == "fail" and times <= int(rest[0]):
             return 500, ""
+        if kind == "outage" and rest[0] not in self.mended:
+            return 503, ""
         if kind == "gone-after":
             path_times = sum(count for (path, _), count in self.seen.items() if path == entry.path)
             return (500 if path_times <= int(rest[0]) else 410), ""

@@ -56,6 +56,7 @@ class Trial:
                 event_types=list(subscription.patterns),
                 retry={"delays_s": [1] * (1 if subscription.path.startswith("/dead/") else 5)},
                 max_in_flight=MAX_IN_FLIGHT,
+                circuit_breaker=not subscription.path.startswith(("/dead/", "/fail/")),  # each attempt is counted
             )
         self.sender = Sender([self.stack.ports[name] for name in self.ingest], topic, SECRET)
 
@@ -118,7 +119,8 @@ class Trial:
     async def _projected(self) -> dict[str, int]:
         counts = {}
         for table in ("events", "dispatches", "attempts", "projection_errors"):
-            (row,) = await self.stack.sql(f"SELECT count() AS n FROM {table} FINAL")  # noqa: S608 - names above
+            where = " WHERE kind != 'parked'" if table == "attempts" else ""
+            (row,) = await self.stack.sql(f"SELECT count() AS n FROM {table} FINAL{where}")  # noqa: S608 - names above
             counts[table] = int(row["n"])
         states = await self.stack.sql("SELECT status, count() AS n FROM deliveries FINAL GROUP BY status")
         return counts | {str(row["status"]): int(row["n"]) for row in states}

@@ -1,0 +1,57 @@
+"""What an index finds for an event: who gets it, and how many do not, for what reason."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from itertools import islice
+
+from rules.view import FILTER_ERROR, Verdict
+from schemas.config import SubscriptionSpec
+from schemas.dispatch import MAX_LISTED_SKIPS, Skip
+from schemas.stored import Record
+
+Records = dict[str, Record[SubscriptionSpec]]
+"""Subscriptions by id."""
+
+
+class Findings:
+    """Collects them; those that are skipped are counted, and walked only as far as they are listed.
+
+    Attributes:
+        matched: who gets the event.
+        skipped: reason to count.
+    """
+
+    def __init__(self) -> None:
+        self.matched: list[Record[SubscriptionSpec]] = []
+        self.skipped: Counter[str] = Counter()
+        self._unlisted: list[tuple[Verdict, Callable[[], Iterable[str]]]] = []
+
+    def judged(self, verdict: Verdict, records: Records) -> None:
+        """What one verdict says of all of these."""
+        if not verdict.reason:
+            self.matched += records.values()
+        else:
+            self.skip(verdict, len(records), records.keys)
+
+    def skip(self, verdict: Verdict, count: int, ids: Callable[[], Iterable[str]]) -> None:
+        """Counts those that do not get it.
+
+        Args:
+            verdict: why.
+            count: how many there are.
+            ids: gives exactly so many ids; called only when they are listed.
+        """
+        if count:
+            self.skipped[verdict.reason] += count
+            self._unlisted.append((verdict, ids))
+
+    def listed(self) -> list[Skip]:
+        """The first of them by name: failed filters before all others, because they are to be mended."""
+        order = sorted(self._unlisted, key=lambda item: item[0].reason != FILTER_ERROR)
+        listed: list[Skip] = []
+        for verdict, ids in order:
+            left = MAX_LISTED_SKIPS - len(listed)
+            listed += [Skip(name, verdict.reason, verdict.detail) for name in islice(ids(), left)]
+            if len(listed) == MAX_LISTED_SKIPS:
+                break
+        return listed
