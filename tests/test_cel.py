@@ -132,7 +132,7 @@ def test_a_loop_that_looks_through_the_body_for_each_item_is_refused(text: str, 
     [
         "event.commits.exists(c, c.modified.exists(file, file == 'README.md'))",
         "event.commits.all(c, c.id == '1' && event_type == 'push') && event.size == 1",
-        "!event['commits'].exists(c, c.id == 'event')",
+        "!event.commits.exists(c, c.id == 'event')",
         "event.commits[0].modified.exists_one(m, m == 'README.md')",
     ],
 )
