@@ -13,6 +13,7 @@ from typing import Any
 
 from cel_expr_python import cel
 
+from rules.cel_cost import cost_fault
 from rules.shortcuts import SHORTCUTS
 
 MAX_EXPRESSION_BYTES = 2_048
@@ -41,6 +42,7 @@ OF_BODY = frozenset({"event", *SHORTCUTS})
 
 _FAULT = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): ([^\n]*)")
 _STATUS = re.compile(r"^[A-Z_]+: | \[[A-Z_]+\]$")
+_QUOTED = re.compile(r'(Key not found in map) : "(.*)"$|(invalid regular expression): .*$', re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -64,9 +66,11 @@ class Expression:
     """A compiled expression.
 
     Attributes:
+        text: as it was written.
         uses: the variables that it may name.
     """
 
+    text: str
     compiled: Any
     uses: frozenset[str]
 
@@ -84,10 +88,10 @@ class Expression:
         try:
             value = self.compiled.eval(activation)
             if value.type() == cel.Type.ERROR:
-                return Failure(_plain(str(value.value())))
+                return Failure(_told(str(value.value()), self.text))
             return value.plain_value()
         except Exception as error:  # noqa: BLE001 - the binding raises what it likes, and no text may stop dispatch
-            return Failure(_plain(str(error) or type(error).__name__))
+            return Failure(_told(str(error) or type(error).__name__, self.text))
 
 
 def activation_of(values: Mapping[str, Any]) -> Any:
@@ -146,7 +150,9 @@ def _compiled(text: str) -> Expression:
         compiled = _ENVIRONMENT.compile(text)
     except Exception as error:  # noqa: BLE001 - RuntimeError today; whatever it is, it is the text's fault
         raise BadExpressionError(_fault(str(error))) from None
-    return Expression(compiled, VARIABLES.intersection(_NAME.findall(text)))
+    if fault := cost_fault(text, VARIABLES):
+        raise BadExpressionError(fault)
+    return Expression(text, compiled, VARIABLES.intersection(_NAME.findall(text)))
 
 
 def _fault(message: str) -> str:
@@ -161,3 +167,12 @@ def _fault(message: str) -> str:
 
 def _plain(message: str) -> str:
     return _STATUS.sub("", _STATUS.sub("", message))[:MAX_DETAIL_CHARS]
+
+
+def _told(message: str, text: str) -> str:
+    """Of an evaluation: what only the event can have said stays out of records that outlive it."""
+    plain = _STATUS.sub("", _STATUS.sub("", message))
+    found = _QUOTED.match(plain)
+    if found and not (found[2] and found[2] in text):
+        plain = found[1] or found[3]
+    return plain[:MAX_DETAIL_CHARS]

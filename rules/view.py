@@ -159,12 +159,18 @@ class EventView:
             return Failure(str(error))
 
 
-def _within_int64(value: Any) -> Any:
-    """The value with doubles for the integers that CEL does not have; one of them would make all of it unreadable."""
-    if isinstance(value, dict):
-        return {name: _within_int64(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_within_int64(item) for item in value]
-    if isinstance(value, int) and value not in _INT64:
-        return float(value)
-    return value
+def _within_int64(body: Any) -> Any:
+    """The body with doubles for the integers that CEL does not have; one of them would make all of it unreadable.
+
+    Without recursion: a body may be nested deeper than Python's stack is.
+    """
+    whole = [body]
+    left: list[Any] = [whole]
+    while left:
+        one = left.pop()
+        for key, item in one.items() if isinstance(one, dict) else enumerate(one):
+            if isinstance(item, dict | list):
+                left.append(item)
+            elif isinstance(item, int) and item not in _INT64:
+                one[key] = float(item)  # of a key that is there already, so that its iteration goes on
+    return whole[0]

@@ -28,6 +28,10 @@ log = structlog.get_logger(__name__)
 TRIES = 3
 """A broker that has just become the leader may not know yet what it has: it is asked again before it is believed."""
 
+UNKNOWN_TRIES = 20
+"""A record at the end of what is known to be stored everywhere: a new leader learns of more with each fetch of its
+followers, which take half a second at most. Ten seconds leave room for slow ones."""
+
 _PAUSE_S = 0.5
 _REQUEST_TIMEOUT_MS = 10_000
 
@@ -37,6 +41,10 @@ _ONE_BATCH = 1
 
 class RecordGoneError(LookupError):
     """The stream has no record there, and will have none: do not ask again."""
+
+
+class _NotKnownYetError(Exception):
+    """Ask again: the leader may not know yet that it has the record."""
 
 
 class PositionReader:
@@ -74,17 +82,19 @@ class PositionReader:
         Raises:
             RecordGoneError: there is none: it has expired, was deleted, or cannot be read.
         """
-        refusals = 0
+        refusals = unknown = 0
         while True:
             try:
                 value = await self._ask(partition, offset)
+            except _NotKnownYetError:
+                unknown += 1
             except KafkaError as error:
                 log.warning("record_read_failed", partition=partition, offset=offset, error=repr(error))
             else:
                 if value is not None:
                     return value
                 refusals += 1
-            if refusals == TRIES:
+            if refusals == TRIES or unknown == UNKNOWN_TRIES:
                 raise RecordGoneError(f"{self._kafka_topic} has no record {partition}/{offset}")
             await asyncio.sleep(_PAUSE_S)
             with contextlib.suppress(KafkaError):
@@ -107,7 +117,7 @@ class PositionReader:
             raise error(topic)
         value = _value_in(batches, offset)
         if value is None and offset >= known_to:
-            raise LeaderNotAvailableError(topic)  # a new leader, which does not know yet how far all others have come
+            raise _NotKnownYetError
         return value
 
     def _connected(self) -> AIOKafkaClient:

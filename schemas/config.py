@@ -253,6 +253,8 @@ class SubscriptionSpec(_WithSecrets):
     @classmethod
     def _headers(cls, value: dict[str, str]) -> dict[str, str]:
         wrong = [f"{name} {fault}" for name, text in value.items() if (fault := _header_fault(name, text))]
+        if len({name.lower() for name in value}) < len(value):
+            wrong.append("a name stands twice, in other capitals")
         if wrong:
             raise ValueError("; ".join(wrong))
         return value

@@ -98,9 +98,60 @@ def test_an_evaluation_that_fails_is_a_reason_with_a_detail(text: str, detail: s
 
 
 def test_an_evaluation_without_end_is_stopped() -> None:
-    many = view({"l": list(range(150))})
-    verdict = many.verdict("event.l.exists(a, event.l.exists(b, event.l.exists(c, a + b + c < 0)))")
+    many = view({"l": [list(range(150))] * 150})
+    verdict = many.verdict("event.l.exists(a, a.exists(b, b < 0))")
     assert verdict == ("filter_error", "Iteration budget exceeded")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("event.l.all(x, !(-1 in event.m))", "must not name event"),
+        ("event.l.all(x, event.s.size() > 0)", "must not name event"),
+        ("event.l.all(x, event['l'] == x)", "must not name event"),
+        ("event.l.all(x, branch.contains(x))", "must not name branch"),
+        ("event.l.all(a, a.m.all(b, a == b))", "must not name a"),
+        ("event.l.all(event, event == 1)", "must not name event"),
+        ("event.l.all(a, a.all(a, a == 1))", "must not name a"),
+        ("event.l.map(a, a).all(a, a == 1)", "all() must stand behind a path"),
+        ("['x'].map(a, a + a).map(a, a + a).all(a, a.size() > 0)", "must stand behind a path"),
+        ("(event.l + event.l).all(a, a == 1)", "must stand behind a path"),
+        ("event.l.all(a, a == 'it\\'s' && event.m == [])", "has a loop beside an escape"),
+        ("event.l.all(a, a == 1) // event", "has a loop beside an escape"),
+        (" || ".join(["(event.s + event.s + event.s == 'a')"] * 17), "joins more than 32"),
+    ],
+)
+def test_a_loop_that_looks_through_the_body_for_each_item_is_refused(text: str, said: str) -> None:
+    with pytest.raises(BadExpressionError) as refused:
+        compile_filter(text)
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "event.commits.exists(c, c.modified.exists(file, file == 'README.md'))",
+        "event.commits.all(c, c.id == '1' && event_type == 'push') && event.size == 1",
+        "!event.commits.exists(c, c.id == 'event')",
+        "event.commits[0].modified.exists_one(m, m == 'README.md')",
+    ],
+)
+def test_a_loop_over_a_path_that_names_its_own_item_works(text: str) -> None:
+    assert view(PUSH).verdict(text) == MATCHED
+
+
+def test_a_body_that_is_nested_deeper_than_the_stack_stops_nobody() -> None:
+    raw = b'{"ref":12345678901234567890123,"n":12345678901234567890,"a":' + b"[" * 900 + b"]" * 900 + b"}"
+    for text in ("event.n == 1", "branch == 'main'", "event.a == 1"):
+        assert view(raw=raw).verdict(text).reason in {"filter", "filter_error"}
+
+
+def test_what_only_the_event_says_is_not_told_of_a_failure() -> None:
+    seen = view({"s": "secret-card-4111"})
+    for text in ("event[event.s] == 1", "'a'.matches(event.s + '(')"):
+        reason, detail = seen.verdict(text)
+        assert (reason, bool(detail), "4111" in detail) == ("filter_error", True, False)
+    assert "nope" in seen.verdict("event.nope == 1").detail
 
 
 @pytest.mark.parametrize("raw", [b"not json", b"\xff\xfe", b'{"a":', b"a=1&b=2"])

@@ -115,9 +115,9 @@ def _set_active(record_id: str, if_version: int | None, *, active: bool, as_json
 
 def _headers(texts: list[str]) -> dict[str, str]:
     pairs = [text.partition(":") for text in texts]
-    for text, (name, colon, _) in zip(texts, pairs, strict=True):
-        if not colon or not name.strip():
-            raise typer.BadParameter(f"{text!r} is not NAME: VALUE", param_hint="--header")
+    for number, (name, colon, _) in enumerate(pairs, start=1):
+        if not colon or not name.strip():  # what it is instead may be a credential
+            raise typer.BadParameter(f"number {number} is not NAME: VALUE", param_hint="--header")
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
