@@ -28,9 +28,9 @@ log = structlog.get_logger(__name__)
 TRIES = 3
 """A broker that has just become the leader may not know yet what it has: it is asked again before it is believed."""
 
-UNKNOWN_TRIES = 20
-"""A record at the end of what is known to be stored everywhere: a new leader learns of more with each fetch of its
-followers, which take half a second at most. Ten seconds leave room for slow ones."""
+UNKNOWN_LIMIT_S = 45.0
+"""A record at the end of what is known to be stored everywhere: a new leader learns of more from the fetches of its
+followers, and leaves one out that does not fetch for half a minute (`replica.lag.time.max.ms`)."""
 
 _PAUSE_S = 0.5
 _REQUEST_TIMEOUT_MS = 10_000
@@ -53,9 +53,11 @@ class PositionReader:
     Args:
         bootstrap: `host:port`, comma separated.
         kafka_topic: of the stream.
+        unknown_limit_s: how long a leader may not know of a record before there is none.
     """
 
-    def __init__(self, bootstrap: str, kafka_topic: str) -> None:
+    def __init__(self, bootstrap: str, kafka_topic: str, unknown_limit_s: float = UNKNOWN_LIMIT_S) -> None:
+        self._unknown_tries = round(unknown_limit_s / _PAUSE_S)
         self._bootstrap = bootstrap
         self._kafka_topic = kafka_topic
         self._client: AIOKafkaClient | None = None
@@ -94,7 +96,7 @@ class PositionReader:
                 if value is not None:
                     return value
                 refusals += 1
-            if refusals == TRIES or unknown == UNKNOWN_TRIES:
+            if refusals == TRIES or unknown == self._unknown_tries:
                 raise RecordGoneError(f"{self._kafka_topic} has no record {partition}/{offset}")
             await asyncio.sleep(_PAUSE_S)
             with contextlib.suppress(KafkaError):

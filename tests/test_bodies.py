@@ -87,7 +87,7 @@ async def events(kafka: RunningKafka, tmp_path: Path) -> AsyncIterator[Events]:
     await create_streams(settings)
     names = StreamNames(settings.kafka_prefix)
     appender = Appender(settings.bootstrap, names)
-    bodies = Bodies(PositionReader(settings.bootstrap, names(EVENTS)), max_bytes=4 * MIB)
+    bodies = Bodies(PositionReader(settings.bootstrap, names(EVENTS), unknown_limit_s=2), max_bytes=4 * MIB)
     await appender.start()
     await bodies.start()
     yield Events(settings, appender, bodies)

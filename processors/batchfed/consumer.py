@@ -146,13 +146,13 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # faust ships no typ
 
     async def _hand_out(self, records: dict[Any, list[ConsumerRecord]], moves: int) -> None:
         for index, (key, fetched) in enumerate(records.items()):
-            if moves != self._moves or not self.flow_active:
-                # A fetch survives a rebalance. Its records belong to the positions before,
-                # and it has moved aiokafka's own positions behind them.
-                await self._give_back(list(records)[index:])
-                return
-            tp = TP(*key)
             async with self._handing:
+                if moves != self._moves or not self.flow_active:
+                    # A fetch survives a rebalance. Its records belong to the positions before,
+                    # and it has moved aiokafka's own positions behind them.
+                    await self._give_back(list(records)[index:])
+                    return
+                tp = TP(*key)
                 assignment = self.app.consumer_generation_id
                 batch = await self._next_batch(tp, fetched)
                 if batch:
