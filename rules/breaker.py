@@ -74,6 +74,11 @@ class Breaker:
         """Whether nothing speaks against the endpoint."""
         return self.state is BreakerState.CLOSED and not self._score
 
+    @property
+    def places(self) -> int | None:
+        """How many more requests may start while it is half open; `None` in any other state."""
+        return self._successes + 1 - self._in_flight if self.state is BreakerState.HALF_OPEN else None
+
     def admit(self, now_ms: int) -> float:
         """Whether a request may start now.
 
@@ -86,8 +91,7 @@ class Breaker:
             if now_ms < self._open_until_ms:
                 return (self._open_until_ms - now_ms) / 1_000
             self._become(BreakerState.HALF_OPEN)
-        full = self.state is BreakerState.HALF_OPEN and self._in_flight > self._successes
-        return PROBE_S if full else 0.0
+        return PROBE_S if self.places == 0 else 0.0
 
     def started(self) -> int:
         """A request starts; returns what `ended` wants to know of it."""

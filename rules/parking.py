@@ -16,7 +16,8 @@ from schemas.streams import PARK_TIERS
 MAX_PARK_S = float(PARK_TIERS[-1].delay_s)
 
 ESCALATION_S = float(PARK_TIERS[0].delay_s)
-"""At least this long, twice as long at each repetition: whoever comes in vain comes less often."""
+"""At least this long, while the breaker is open twice as long at each repetition: whoever comes in vain comes less
+often."""
 
 MAX_ESCALATION_S = 320.0
 """As long as the longest cooldown: an endpoint that is back gets what waits for it within minutes."""
@@ -69,7 +70,8 @@ class Parking:
         place_ms = max(first_ms, min(self._booked_until_ms, now_ms + MAX_PARK_S * 1_000))
         probe = cooldown_s and place_ms == first_ms  # the others do not come while it is on the wire
         self._booked_until_ms = place_ms + (PROBE_S if probe else 1 / per_second) * 1_000
-        escalation_s = min(ESCALATION_S * 2 ** min(parks, MAX_HOPS), MAX_ESCALATION_S)
+        repeated = min(parks, MAX_HOPS) if cooldown_s else 0  # an endpoint that is up has a place when it says so
+        escalation_s = min(ESCALATION_S * 2**repeated, MAX_ESCALATION_S)
         return _reached_s(max((place_ms - now_ms) / 1_000, escalation_s), parks, jitter)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from processors.deliver.gates import BROKEN, CROWDED, LANE_WAIT_S, LIMITED, MAX_GATES, Gates, Stop
+from processors.deliver.gates import BROKEN, CROWDED, LANE_WAIT_S, LIMITED, MAX_GATES, MAX_HELD, Gates, Stop
 from processors.deliver.job import Job
 from processors.deliver.lanes import Load
 from rules.breaker import BreakerState
@@ -112,6 +112,32 @@ def test_overloads_open_the_breaker_of_their_own_subscription_and_a_probe_finds_
         bench.gates.ended(more, SUCCESS)
     assert bench.told[1:] == [("a", BreakerState.HALF_OPEN), ("a", BreakerState.CLOSED)][-len(bench.told[1:]) :]
     assert bench.gates.open == 0
+
+
+def test_what_comes_with_a_probe_waits_in_its_lane_for_the_end_of_it() -> None:
+    bench = Bench()
+    bench.fail(5)
+    bench.now_ms += 5_000
+    probe = bench.job()
+    assert bench.gates.enter(probe) is None
+    stops = [bench.gates.stop(bench.job(), behind(ahead)) for ahead in (0, MAX_HELD - 1, MAX_HELD)]
+    assert stops == [None, None, Stop(BROKEN, cooldown_s=5.0)]
+    waiting = bench.job()
+    assert bench.gates.hold_s(waiting, 0) > 0
+    bench.gates.ended(probe, SUCCESS)  # two may be on the wire now
+    assert [bench.gates.hold_s(waiting, ahead) > 0 for ahead in (0, 1, 2)] == [False, False, True]
+
+
+def test_what_waited_for_a_probe_that_failed_leaves_its_lane_to_be_put_aside() -> None:
+    bench = Bench()
+    bench.fail(5)
+    bench.now_ms += 5_000
+    probe, waiting = bench.job(), bench.job()
+    assert bench.gates.enter(probe) is None
+    assert bench.gates.stop(waiting, behind(0)) is None
+    bench.gates.ended(probe, OVERLOAD)
+    assert bench.gates.hold_s(waiting, 0) == 0
+    assert bench.gates.enter(waiting) == Stop(BROKEN, cooldown_s=10.0)
 
 
 def test_a_probe_that_is_cancelled_lets_another_one_go() -> None:

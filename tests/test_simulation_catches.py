@@ -114,6 +114,14 @@ class SoonAgain(Parking):
         return 5.0
 
 
+class SeldomForEver(Parking):
+    """Has whoever came in vain during an outage wait as long after it."""
+
+    def delay_s(self, now_ms: int, *, parks: int, **how: float) -> float:
+        seldom_s = min(5.0 * 2.0 ** min(parks, 12), 320.0)
+        return max(super().delay_s(now_ms, parks=parks, **how), seldom_s)
+
+
 ERRORS = {
     "the attempt before what follows": Parts(assignment=AttemptFirst),
     "committed before it is finished": Parts(assignment=CommittedAtTheStart),
@@ -126,6 +134,7 @@ ERRORS = {
     "a breaker that stays open": Parts(rules=Rules(breaker=NeverHalfOpen)),
     "a rate limit with a hole": Parts(rules=Rules(rate=EverySecondFree)),
     "parked in a busy loop": Parts(rules=Rules(parking=SoonAgain)),
+    "an outage that does not end": Parts(rules=Rules(parking=SeldomForEver)),
 }
 
 

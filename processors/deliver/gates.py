@@ -24,6 +24,13 @@ LANE_WAIT_S = 5.0
 """A place that the rate limit has within this time is waited for in the lane: the shortest park stream takes as long,
 and what came back from it in bursts could not use all of the rate."""
 
+MAX_HELD = 20
+"""Jobs that wait in a lane for the end of a probe: what came round with it closes the breaker of an endpoint that is
+back, and need not come round again. A hundred dead endpoints with probes that hang fill no more than all lanes hold."""
+
+PROBE_POLL_S = 0.1
+"""How soon they see how it ended."""
+
 MAX_GATES = 10_000
 """Kept before those are looked for that are as good as new; about 500 bytes each. A worker that limits more
 subscriptions than this keeps more."""
@@ -104,6 +111,8 @@ class Gates:
 
     def hold_s(self, job: Job, ahead: int) -> float:
         """In how many seconds a job may leave its lane, after `ahead` that have left it and not begun."""
+        if (places := self._places(job)) is not None and ahead >= places:
+            return PROBE_POLL_S
         limit = self._limit(job)
         wait_s = limit.wait_s(self._now_ms(), ahead) if limit else 0.0
         return wait_s if wait_s <= LANE_WAIT_S else 0.0  # the limit was made lower meanwhile: it leaves, to be parked
@@ -111,7 +120,8 @@ class Gates:
     def stop(self, job: Job, load_of: Callable[[Job], Load]) -> Stop | None:
         """Why a job has to be put aside before it has entered its lane; `None` when it may enter."""
         if cooldown_s := self._cooldown_s(job):
-            return Stop(BROKEN, 0.0, cooldown_s)
+            held = self._places(job) is not None and load_of(job).ahead < MAX_HELD
+            return None if held else Stop(BROKEN, 0.0, cooldown_s)
         if (limit := self._limit(job)) is None:
             return None
         load = load_of(job)
@@ -168,6 +178,10 @@ class Gates:
                 gate.breaker = Breaker()
             return 0.0
         return gate.breaker.admit(self._stretched_ms())
+
+    def _places(self, job: Job) -> int | None:
+        gate = self._gates.get(job.lane)
+        return gate.breaker.places if gate and not job.ends_unsent and self._breaks(job) else None
 
     def _limit(self, job: Job) -> RateLimit | None:
         if job.ends_unsent:

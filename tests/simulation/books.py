@@ -16,9 +16,12 @@ OUTAGE_MS = {Fault.KILL: 25_000, Fault.REBALANCE: 20_000, Fault.KILL_DELAY: 10_0
 
 SECOND_MS = 1_000
 MAX_COOLDOWN_MS = 300 * SECOND_MS
-MAX_COMEBACK_MS = 5 * 360 * SECOND_MS
-"""The longest wait of a parked delivery, for each success that closes a breaker: those that come again in one moment
-meet each other's probe."""
+MAX_COMEBACK_MS = 360 * SECOND_MS
+"""The longest wait of a parked delivery that has come in vain again and again."""
+
+
+LONG_PARK_S, PARK_HOUR_MS = 1_440, 3_600 * SECOND_MS
+"""Whoever is asked to wait for longer than twelve hops of two minutes comes again by the hour."""
 
 
 class ViolationError(AssertionError):
@@ -44,6 +47,7 @@ class Books:
     exposed: Counter[Key | ParkKey] = field(default_factory=Counter)
     posts: Counter[Key] = field(default_factory=Counter)
     parked: Counter[ParkKey] = field(default_factory=Counter)
+    in_vain: Counter[Key] = field(default_factory=Counter)
     taken_ms: dict[tuple[int, int], list[int]] = field(default_factory=lambda: defaultdict(list))
     success_ms: dict[int, int] = field(default_factory=dict)
     not_before_ms: dict[Key, int] = field(default_factory=dict)
@@ -100,10 +104,12 @@ class Books:
         takes_s = 4.0 if any(phase.mood is Mood.SLOW for phase in target.phases) else 0.2
         pace_s = max(takes_s / target.max_in_flight, 1 / target.rate[0] if target.rate else 0)
         faults_ms = sum(OUTAGE_MS[trouble.fault] for trouble in self.scenario.troubles)
-        own_ms = 20_000 + faults_ms + round(3 * count * pace_s * SECOND_MS)
+        jitter_ms = round(max(target.delays_s, default=0) * SECOND_MS / 10)  # a delay may be 10 % longer than it says
+        own_ms = 20_000 + faults_ms + jitter_ms + round(3 * count * pace_s * SECOND_MS)
         if _steady(target):
             return own_ms
-        asked_ms = max(phase.retry_after_s for phase in target.phases) * SECOND_MS
+        asked_s = max(phase.retry_after_s for phase in target.phases)
+        asked_ms = asked_s * SECOND_MS + (PARK_HOUR_MS if asked_s > LONG_PARK_S else 0)
         return own_ms + max(asked_ms, MAX_COOLDOWN_MS) + MAX_COMEBACK_MS + count * SECOND_MS // 10
 
     def stored(self, delivery_id: str, status: str, now_ms: int, end_ms: int) -> None:
@@ -115,11 +121,15 @@ class Books:
         if status != "retrying":
             self.finals[delivery_id].append(status)
 
-    def put_aside(self, key: ParkKey, now_ms: int) -> None:
-        """A delivery is parked."""
+    def put_aside(self, key: ParkKey, now_ms: int, *, breaker_open: bool) -> None:
+        """A delivery is parked: more and more seldom for an open breaker, and else when it has a place."""
         self.parked[key] += 1
         require(self.parked[key] <= 1 + self.exposed[key], f"{key} was parked again without a crash to blame")
-        bound = 8 + (now_ms - self._ready_ms(key[:2])) // (320 * SECOND_MS)
+        self.in_vain[key[:2]] += breaker_open
+        passed_ms = now_ms - self._ready_ms(key[:2])
+        bound = 8 + passed_ms // (320 * SECOND_MS)
+        require(self.in_vain[key[:2]] <= bound, f"{key} was parked for an open breaker more often than {bound} times")
+        bound = 1 + passed_ms // (5 * SECOND_MS)
         require(key[2] < bound, f"{key} was parked more often than {bound} times")
 
     def disabled(self, number: int, now_ms: int, days: float) -> None:

@@ -18,6 +18,7 @@ from tests.simulation.streams import Broker, Log, Offsets, Stored
 
 PATIENCE_S = 5.0
 RECONSIDER_MS = 200
+MAX_HELD = 20
 GRACE_MS = 1_000
 LEASE_POLL_MS = 500
 
@@ -155,6 +156,8 @@ class Assignment:
             self._end(job, lane)
             return True
         cooldown_s = lane.breaker.admit(self.world.clock.now_ms)
+        if lane.breaker.places is not None and len(lane.waiting) < MAX_HELD:
+            cooldown_s = 0.0  # it waits in its lane for the end of the probe
         crowded = lane.running >= target.max_in_flight or lane.waiting
         overflows = bool(crowded) and len(lane.waiting) >= self.world.scenario.max_jobs - self.jobs
         if cooldown_s or (overflows and lane.drains_in_s(target) > PATIENCE_S):
@@ -191,6 +194,8 @@ class Assignment:
             if lane.running >= self.in_flight(job):
                 return
             if cooldown_s := lane.breaker.admit(world.clock.now_ms):
+                if lane.breaker.places is not None:
+                    return  # the end of the probe comes here again
                 while lane.waiting:
                     self.park(lane.waiting.popleft(), lane, cooldown_s)
                 return
@@ -326,7 +331,7 @@ class Assignment:
             per_second=lane.per_second(target),
             jitter=chance(world.scenario.seed, "park", *job.park_key),
         )
-        world.books.put_aside(job.park_key, now_ms)
+        world.books.put_aside(job.park_key, now_ms, breaker_open=bool(cooldown_s))
         self.open[job.park_key] = job
         aside = job.delivery.parked(now_ms + round(delay_s * 1_000), "lane_full")
         tier = world.parking.next_tier(delay_s * 1_000) or world.parking.tiers[0]
