@@ -1,10 +1,11 @@
 """What a million deliveries that wait for one dead endpoint cost the worker, and another endpoint's retries.
 
-    python -m benchmarks.flood [--waiting N] [--watch-s S] [--json]
+    python -m benchmarks.flood [--waiting N] [--watch-s S] [--retrying] [--json]
 
 The whole gateway, as `hooklog up` runs it. The flood goes straight into `deliveries`, is parked behind an open breaker,
 and is then watched: the worker's CPU and memory, what comes round, and how late an endpoint that fails once gets its
-retry, beside how late without the flood. Nothing else should run meanwhile.
+retry, beside how late without the flood. Then the worker is ended, and another starts beside all that waits. With
+`--retrying` the flood has failed once and waits in a retry stream, for two hours. Nothing else should run meanwhile.
 """
 
 import argparse
@@ -31,6 +32,7 @@ from tests.oracle.team import SECRET, Team
 
 MIB = 1_048_576
 RETRY_S = 2.0
+RETRYING_S = 7_200
 PROBES = 40
 """Events whose first attempt fails, and whose second is timed."""
 
@@ -77,9 +79,9 @@ async def measure(asked: argparse.Namespace, stack: Stack, receiver: Receiver) -
 
     worker = psutil.Process(stack.pids()["processors"])
     began_s, began_cpu_s = time.monotonic(), cpu_s(worker)
-    await flood(stack.bootstrap, dead, asked.waiting)
+    await flood(stack.bootstrap, dead, asked.waiting, retried_in_s=RETRYING_S if asked.retrying else 0)
 
-    waiting: int = asked.waiting
+    waiting: int = 0 if asked.retrying else asked.waiting
 
     async def all_aside() -> bool:
         return await parked(stack) >= waiting * 0.999
@@ -92,10 +94,10 @@ async def measure(asked: argparse.Namespace, stack: Stack, receiver: Receiver) -
         watched_ms += await lateness_ms(stack, receiver, other, "/fail/1/beside")
         memory.append(float(worker.memory_info().rss))
     watched_s = time.monotonic() - aside_s
-    return {
+    found = {
         "waiting": asked.waiting,
         "parked_in_s": aside_s - began_s,
-        "cpu_us_per_parking": (aside_cpu_s - began_cpu_s) / aside * 1e6,
+        "cpu_us_per_parking": (aside_cpu_s - began_cpu_s) / max(aside, 1) * 1e6,
         "watched_s": watched_s,
         "worker_cpu_share": (cpu_s(worker) - aside_cpu_s) / watched_s,
         "worker_memory_MiB": max(memory) / MIB,
@@ -106,6 +108,32 @@ async def measure(asked: argparse.Namespace, stack: Stack, receiver: Receiver) -
         "retry_after_p50_ms": statistics.median(watched_ms),
         "retry_after_max_ms": max(watched_ms),
     }
+    started_s, worker = await restarted(stack)
+    memory = [float(worker.memory_info().rss)]
+    until_s = time.monotonic() + asked.watch_s
+    while time.monotonic() < until_s:
+        await lateness_ms(stack, receiver, other, "/fail/1/beside")
+        memory.append(float(worker.memory_info().rss))
+    return found | {
+        "restarted_worker_ready_s": started_s,
+        "restarted_worker_ready_MiB": memory[0] / MIB,
+        "restarted_worker_memory_MiB": max(memory) / MIB,
+    }
+
+
+async def restarted(stack: Stack) -> tuple[float, psutil.Process]:
+    """Ends the worker: how long another took from the start of its process to `/ready`, in seconds, and which it is."""
+    before = stack.pids()["processors"]
+    await stack.sigterm("processors")
+
+    async def another() -> int:
+        pid = stack.pids().get("processors", before)
+        return 0 if pid == before else pid
+
+    worker = psutil.Process(await until("another worker", another, within_s=60))
+    began_s = time.monotonic()
+    await stack.ready("processors")
+    return time.monotonic() - began_s, worker
 
 
 async def run(asked: argparse.Namespace) -> dict[str, float]:
@@ -123,6 +151,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.flood", description=__doc__)
     parser.add_argument("--waiting", type=int, default=1_000_000)
     parser.add_argument("--watch-s", type=float, default=120.0, help="how long to look when all of them wait")
+    parser.add_argument("--retrying", action="store_true", help="they have failed once, and wait for their retry")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     found = asyncio.run(run(asked))
