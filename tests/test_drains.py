@@ -18,7 +18,7 @@ QUICK, SLOW = 12, 6
 WANTED = [Wanted(f"quick-{n}", f"/ok/{n}") for n in range(QUICK)] + [
     Wanted(f"slow-{n}", f"/slow/{2_000 + 1_500 * n}/{n}", ["slow.*"]) for n in range(SLOW)
 ]
-LOAD = Load(480, ["quick.one"] * 6 + ["slow.one"], per_second=20)
+LOAD = Load(400, ["quick.one"] * 6 + ["slow.one"], per_second=20)
 
 DRAINS = [
     Fault(2, "sigterm", "processors-2", down_s=1),
