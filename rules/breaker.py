@@ -74,6 +74,11 @@ class Breaker:
         """Whether nothing speaks against the endpoint."""
         return self.state is BreakerState.CLOSED and not self._score
 
+    @property
+    def probing(self) -> bool:
+        """Whether it is being found out if the endpoint is back: whoever has to wait did not come in vain yet."""
+        return self.state is BreakerState.HALF_OPEN
+
     def admit(self, now_ms: int) -> float:
         """Whether a request may start now.
 

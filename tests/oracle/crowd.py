@@ -40,7 +40,7 @@ def crowd(*, in_trouble: bool = True) -> list[Wanted]:
 def _troubled(n: int) -> list[Wanted]:
     forever = n % 2 == 0
     dead = _behind_a_breaker(n, f"down-{n}", f"/down/{n}", HASTY) if forever else _outage(n)
-    flapping = _behind_a_breaker(n, f"flap-{n}", f"/flap/{5_000 + 500 * n}/8000/{n}", PATIENT)
+    flapping = _behind_a_breaker(n, f"flap-{n}", f"/flap/{3_000 + 200 * n}/9000/{n}", PATIENT)
     return [dead, _of(n, f"slow-{n}", f"/slow/{SLOW_S * 1_000}/{n}"), flapping]
 
 
