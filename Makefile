@@ -10,10 +10,10 @@ bin := .venv/bin
 stamp := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check bench bench-delay bench-clients bench-flood faults lock clean
+.PHONY: help up demo test check bench bench-delay bench-clients bench-flood bench-isolation faults lock clean
 
 help: ## Show what can be made
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
 
 up: $(stamp) ## Run the whole gateway here: Kafka, ClickHouse and the services
 	@$(bin)/hooklog up
@@ -42,6 +42,9 @@ bench-clients: $(stamp) ## Measure the HTTP clients that deliveries could use; t
 
 bench-flood: $(stamp) ## Measure what a million deliveries for one dead endpoint cost; ten minutes
 	$(bin)/python -m benchmarks.flood
+
+bench-isolation: $(stamp) ## Measure what endpoints in trouble cost the healthy ones; seven minutes
+	$(bin)/python -m benchmarks.isolation
 
 faults: $(stamp) ## Long seeded crash runs (SEEDS="1 2 3")
 	HOOKLOG_FAULT_SEEDS="$(SEEDS)" $(bin)/python -m pytest -m faults -s --timeout=1800

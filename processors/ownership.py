@@ -49,6 +49,10 @@ class Ownership:
             await asyncio.sleep(_POLL_S)
         return self.holds(assignment)
 
+    async def replaced(self, assignment: int) -> bool:
+        """Whether others got an assignment while this worker was silent for long, as after a pause of its machine."""
+        return not self.certain() and not await self.settled(assignment)
+
     def silent_s(self) -> float:
         """How long ago the last good heartbeat was sent, or, before the first one, how long ago we began."""
         beat_s: float = self._app.consumer.last_beat_s

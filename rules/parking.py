@@ -45,7 +45,7 @@ class Parking:
         self,
         now_ms: int,
         *,
-        parks: int,
+        in_vain: int,
         cooldown_s: float,
         place_s: float,
         per_second: float,
@@ -55,7 +55,8 @@ class Parking:
 
         Args:
             now_ms: epoch milliseconds.
-            parks: how often this delivery was put aside before.
+            in_vain: how often this delivery was put aside before; 0 while the breaker is not open. Those that came in
+                vain together come again together, and all but the probe would be sent away for minutes.
             cooldown_s: what the breaker answered; 0 while it is closed.
             place_s: in how many seconds lane and rate limit have a place after all that they hold already.
             per_second: how many the endpoint takes: the rate limit, or requests in flight by their duration; above 0.
@@ -70,15 +71,14 @@ class Parking:
         place_ms = max(first_ms, min(self._booked_until_ms, now_ms + MAX_PARK_S * 1_000))
         probe = cooldown_s and place_ms == first_ms  # the others do not come while it is on the wire
         self._booked_until_ms = place_ms + (PROBE_S if probe else 1 / per_second) * 1_000
-        repeated = min(parks, MAX_HOPS) if cooldown_s else 0  # an endpoint that is up has a place when it says so
-        escalation_s = min(ESCALATION_S * 2**repeated, MAX_ESCALATION_S)
-        return _reached_s(max((place_ms - now_ms) / 1_000, escalation_s), parks, jitter)
+        escalation_s = min(ESCALATION_S * 2 ** min(in_vain, MAX_HOPS), MAX_ESCALATION_S)
+        return _reached_s(max((place_ms - now_ms) / 1_000, escalation_s), in_vain, jitter)
 
 
-def _reached_s(delay_s: float, parks: int, jitter: float) -> float:
+def _reached_s(delay_s: float, in_vain: int, jitter: float) -> float:
     hours_s = delay_s // MAX_PARK_S * MAX_PARK_S
     reached_s = hours_s + _in_few_hops_s(delay_s - hours_s)
-    if reached_s >= MAX_PARK_S and not parks:  # a flood comes at once, and would come again at once
+    if reached_s >= MAX_PARK_S and not in_vain:  # a flood comes at once, and would come again at once
         reached_s += math.floor(jitter * MAX_HOPS) * PARK_TIERS[-2].delay_s
     return reached_s
 

@@ -14,7 +14,7 @@ from tests.oracle.chaos import seeded_plan
 from tests.oracle.receiver import Receiver
 from tests.oracle.sender import Load
 from tests.oracle.stack import Stack
-from tests.oracle.trial import MAX_IN_FLIGHT, Trial, require_up
+from tests.oracle.trial import MAX_IN_FLIGHT, Trial, mixed, require_up
 from tests.oracle.verdict import Verdict
 
 pytestmark = pytest.mark.stack
@@ -47,7 +47,7 @@ async def trial(tmp_path: Path) -> AsyncIterator[Trial]:
         await stack.ready("processors-2", "ingest-2")
         with Receiver() as receiver:
             running = Trial(stack, receiver, ["ingest", "ingest-2"])
-            await running.set_up(SUBSCRIPTIONS)
+            await running.set_up(mixed(SUBSCRIPTIONS))
             yield running
     finally:
         await stack.down()

@@ -1,6 +1,8 @@
 """What lets a request go: no more than the rate limit, nothing while the breaker is open, and what waits comes back."""
 
+import heapq
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -181,6 +183,30 @@ def test_what_waits_for_an_open_breaker_comes_after_the_cooldown_and_spread(scal
     assert min(delays_s) == 5
     assert 100 <= max(delays_s) <= 1_200
     assert max(delays_s.count(delay_s) for delay_s in set(delays_s)) <= 100 * 120
+
+
+def test_what_came_in_vain_for_long_is_taken_within_a_minute_once_the_endpoint_is_back() -> None:
+    bench, answer_ms = Bench(), 20
+    bench.fail(5)
+    waiting = []
+    for number in range(50):
+        each = bench.job()
+        each.delivery = replace(each.delivery, parks=8)
+        waiting.append((bench.now_ms + 320_000, number, each))  # those that came together come together again
+    taken_ms, on_the_wire = list[int](), list[tuple[int, Job]]()
+    while waiting:
+        bench.now_ms, number, each = heapq.heappop(waiting)
+        for begun in [begun for begun in on_the_wire if begun[0] <= bench.now_ms]:
+            on_the_wire.remove(begun)
+            bench.gates.ended(begun[1], SUCCESS)
+        if (stop := bench.gates.stop(each, behind(0)) or bench.gates.enter(each)) is not None:
+            delay_ms = round(bench.gates.delay_s(each, stop, EMPTY) * 1_000)
+            each.delivery = replace(each.delivery, parks=each.delivery.parks + 1)
+            heapq.heappush(waiting, (bench.now_ms + delay_ms, number, each))
+        else:
+            on_the_wire.append((bench.now_ms + answer_ms, each))
+            taken_ms.append(bench.now_ms)
+    assert taken_ms[-1] - taken_ms[0] <= 60_000
 
 
 def test_what_waits_for_a_rate_limit_comes_back_no_faster_than_it() -> None:

@@ -160,3 +160,33 @@ def test_an_event_whose_post_was_never_answered_may_be_there_twice() -> None:
     twice = streams(books, events=[*books.streams.events, record(BODY, ce_id="e2", ce_type="none")])
     open_try = replace(books.sent[0], unanswered=1)
     assert not [p for p in judge(replace(twice, sent=[open_try])).problems if "nobody sent" in p]
+
+
+PARKED = Wanted("dead", "/down/a", attempts=51, exact=False)
+
+
+@pytest.mark.parametrize(
+    ("made", "plausible"),
+    [
+        ([(1, "FAILED")], True),
+        ([(1, "RETRYING"), (2, "RETRYING"), (3, "FAILED")], True),
+        ([], False),
+        ([(1, "RETRYING")], False),
+        ([(1, "RETRYING"), (3, "FAILED")], False),
+        ([(1, "RETRYING"), (2, "FAILED"), (3, "FAILED")], False),
+        ([(1, "RETRYING"), (2, "SUCCESS"), (2, "FAILED")], False),
+    ],
+)
+def test_a_delivery_that_waited_may_have_had_fewer_attempts_and_ends_once(
+    made: list[tuple[int, str]], plausible: bool
+) -> None:
+    books = replace(perfect(), wanted=[GOOD, PARKED])
+    attempts = [attempt("good", 1, "SUCCESS"), *(attempt("dead", number, status) for number, status in made)]
+    problems = [p for p in judge(streams(books, attempts=attempts)).problems if "wrong list of attempts" in p]
+    assert not problems if plausible else problems
+
+
+def test_on_the_wire_is_what_has_come_and_is_not_answered_or_was_answered_just_now() -> None:
+    times = [(1.0, 0.0), (1.0, 2.0), (9.0, 9.5), (9.0, 12.0), (11.0, 12.0)]  # when it came, and when it was answered
+    books = replace(perfect(), arrived=[replace(request("/ok/a"), at=at, ended=ended) for at, ended in times])
+    assert books.on_the_wire(10.0) == 3

@@ -41,7 +41,7 @@ class SlowlyParked:
         subscription = SimpleNamespace(spec=spec, generation=1)
         self.agent = DeliverAgent(
             acker=cast("Any", SimpleNamespace(done=lambda token: self.acked.append(token.offset))),
-            ownership=cast("Any", SimpleNamespace(holds=lambda _: True, certain=lambda: True)),
+            ownership=cast("Any", SimpleNamespace(holds=lambda _: True, settled=self._yes)),
             finished=cast(
                 "Any",
                 SimpleNamespace(
@@ -68,6 +68,9 @@ class SlowlyParked:
 
     async def _nothing(self, *_: object) -> None:
         """Takes no time."""
+
+    async def _yes(self, *_: object) -> bool:
+        return True
 
     async def _park(self, job: Job, _delay_s: float, _reason: str) -> None:
         self.parked.append(job.delivery.parks)

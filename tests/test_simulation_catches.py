@@ -115,11 +115,10 @@ class SoonAgain(Parking):
 
 
 class SeldomForEver(Parking):
-    """Has whoever came in vain during an outage wait as long after it."""
+    """Has everybody wait as long as what came in vain for hours."""
 
-    def delay_s(self, now_ms: int, *, parks: int, **how: float) -> float:
-        seldom_s = min(5.0 * 2.0 ** min(parks, 12), 320.0)
-        return max(super().delay_s(now_ms, parks=parks, **how), seldom_s)
+    def delay_s(self, now_ms: int, **how: float) -> float:
+        return max(super().delay_s(now_ms, **how), 320.0)  # type: ignore[arg-type]
 
 
 ERRORS = {

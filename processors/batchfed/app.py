@@ -98,6 +98,13 @@ class BatchApp(faust.App):  # type: ignore[misc] # faust ships no types
     def _new_producer_transport(self) -> BatchTransport:
         return BatchTransport(self.conf.broker_producer, self)
 
+    async def _on_partitions_revoked(self, revoked: Any) -> None:
+        """Upstream tells nobody once it stops; but a drain may take longer than others wait with their rebalance."""
+        if self.should_stop:
+            await self.on_partitions_revoked.send(revoked)
+        else:
+            await super()._on_partitions_revoked(revoked)
+
     def _on_rebalance_when_stopped(self) -> None:
         """Upstream closes the consumer here (app/base.py:1848); then a drain that goes on could not commit."""
 

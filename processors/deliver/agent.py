@@ -178,6 +178,8 @@ class DeliverAgent:
                 return False
             came = await self._outcome(job, delivery)
             if isinstance(came, Outcome):
+                if not came.success and await self._ownership.replaced(job.assignment):
+                    return False  # the failure may be this worker's own, and another makes the attempt
                 await self._store(job, came)
                 return True
             if came.cooldown_s or came.wait_s > LANE_WAIT_S:
@@ -244,7 +246,7 @@ class DeliverAgent:
     async def _put_aside(self, job: Job, stop: Stop) -> None:
         finished = False
         try:
-            if self._ownership.holds(job.assignment):  # it may have had to wait for its turn
+            if await self._ownership.settled(job.assignment):  # it may have had to wait for its turn
                 await self._park(job, stop)
                 finished = True
         finally:

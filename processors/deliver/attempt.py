@@ -57,6 +57,11 @@ class Outcome:
     answer: Answer | None = None
     tried: Record[SubscriptionSpec] | None = None
 
+    @property
+    def success(self) -> bool:
+        """Whether the endpoint took it."""
+        return self.answer is not None and self.answer.success
+
 
 class AttemptStep:
     """Makes attempts and stores what came of them.

@@ -22,6 +22,12 @@ MAX_READ_BYTES = 65_536
 MAX_HEAD_BYTES = 65_536
 """Of an answer, interim answers and chunk overhead included: nginx takes 32 KiB, and an endpoint needs one."""
 
+STOOD_STILL_S = 1.0
+"""A deadline that is noticed so much later passed while this process did not run: paused, or its machine asleep."""
+
+LAST_READ_S = 1.0
+"""How long it then reads what was answered meanwhile, which the loop does not look at before it looks at the clock."""
+
 _SWITCHING = 101
 _FINAL = 200
 _KEEP_ALIVE_MARGIN_S = 1.0
@@ -91,7 +97,7 @@ class Connection(asyncio.Protocol):
         self._expect()
         reply: asyncio.Future[Reply] = self._loop.create_future()
         self._reply = reply
-        timer = self._loop.call_at(deadline_s, self._fail, NoAnswerError("timeout"))
+        timer = self._loop.call_at(deadline_s, self._overdue, reply, deadline_s)
         self._transport.write(raw)
         try:
             return await reply
@@ -216,6 +222,16 @@ class Connection(asyncio.Protocol):
         # An answer may come before the whole body went out. A server that does not read on would take the rest, which
         # its sender chose, for the next request.
         return self._transport is not None and not self._transport.get_write_buffer_size()
+
+    def _overdue(self, reply: "asyncio.Future[Reply]", deadline_s: float) -> None:
+        if self._loop.time() < deadline_s + STOOD_STILL_S:
+            self._give_up(reply)
+        else:
+            self._loop.call_later(LAST_READ_S, self._give_up, reply)
+
+    def _give_up(self, reply: "asyncio.Future[Reply]") -> None:
+        if self._reply is reply:  # else it was answered meanwhile, and another may be on its way
+            self._fail(NoAnswerError("timeout"))
 
     def _fail(self, error: NoAnswerError) -> None:
         reply = self._reply

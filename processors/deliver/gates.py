@@ -160,9 +160,10 @@ class Gates:
         per_second = min(load.per_second, _FASTEST)
         if (limit := self._limit_spec(job)) is not None:
             per_second = min(per_second, limit.per_second)
-        return self._scale * self._gate(job.lane).parking.delay_s(
+        gate = self._gate(job.lane)
+        return self._scale * gate.parking.delay_s(
             self._stretched_ms(),
-            parks=job.delivery.parks,
+            in_vain=job.delivery.parks if gate.breaker.state is BreakerState.OPEN else 0,
             cooldown_s=stop.cooldown_s,
             place_s=max(stop.wait_s, load.drains_in_s) / self._scale,
             per_second=per_second * self._scale,

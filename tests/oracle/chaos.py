@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from tests.oracle.stack import SUPERVISED, Stack
 
+FREEZE_S = 45.0
+"""Longer than a session: the others take over, and who wakes does not know it."""
+
 MAX_DOWN_S = 3.0
 """How long a process that was stopped stays away; longer than its peers' patience is another test."""
 
@@ -19,9 +22,9 @@ class Fault:
 
     Attributes:
         at_s: seconds after the start.
-        what: `kill9`, `sigterm` or `join`.
+        what: `kill9`, `sigterm`, `freeze` or `join`.
         who: the name of a process.
-        down_s: how long whoever is not supervised stays away.
+        down_s: how long whoever is not supervised stays away, or a frozen one stands still.
     """
 
     at_s: float
@@ -33,17 +36,31 @@ class Fault:
 def seeded_plan(seed: int, faults: Sequence[tuple[str, str]], within_s: float) -> list[Fault]:
     """Each fault at a random time; the same seed gives the same plan."""
     dice = random.Random(seed)
-    plan = [Fault(dice.uniform(0, within_s), what, who, dice.uniform(0, MAX_DOWN_S)) for what, who in faults]
+    plan = [
+        Fault(dice.uniform(0, within_s), what, who, FREEZE_S if what == "freeze" else dice.uniform(0, MAX_DOWN_S))
+        for what, who in faults
+    ]
     return sorted(plan, key=lambda fault: fault.at_s)
 
 
-async def carry_out(stack: Stack, plan: Sequence[Fault], seed: int) -> None:
+@dataclass(frozen=True)
+class Happened:
+    """A fault that happened, and when: epoch seconds."""
+
+    what: str
+    who: str
+    at: float
+
+
+async def carry_out(stack: Stack, plan: Sequence[Fault], seed: int) -> list[Happened]:
     """Lets the faults happen, each at its time, overlapping as they fall."""
     start = time.monotonic()
     say(f"seed {seed}")
+    happened: list[Happened] = []
     async with asyncio.TaskGroup() as tasks:
         for fault in plan:
-            tasks.create_task(_happen(stack, fault, start))
+            tasks.create_task(_happen(stack, fault, start, happened))
+    return happened
 
 
 async def keep_alive(stack: Stack) -> None:
@@ -54,7 +71,7 @@ async def keep_alive(stack: Stack) -> None:
         await asyncio.sleep(1)
 
 
-async def _happen(stack: Stack, fault: Fault, start: float) -> None:
+async def _happen(stack: Stack, fault: Fault, start: float, happened: list[Happened]) -> None:
     await asyncio.sleep(max(0.0, start + fault.at_s - time.monotonic()))
     say(f"{time.monotonic() - start:6.1f} s  {fault.what} {fault.who}")
     if fault.what == "join":
@@ -63,10 +80,18 @@ async def _happen(stack: Stack, fault: Fault, start: float) -> None:
     if fault.who not in stack.ports:
         say(f"{fault.who} has not joined yet")
         return
-    await (stack.kill9 if fault.what == "kill9" else stack.sigterm)(fault.who)
-    if fault.who not in SUPERVISED:
+    happened.append(Happened(fault.what, fault.who, time.time()))
+    await _do(stack, fault)
+    if fault.who not in SUPERVISED and fault.what != "freeze":
         await asyncio.sleep(fault.down_s)
         stack.start(fault.who)
+
+
+async def _do(stack: Stack, fault: Fault) -> None:
+    if fault.what == "freeze":
+        await stack.freeze(fault.who, fault.down_s)
+    else:
+        await (stack.kill9 if fault.what == "kill9" else stack.sigterm)(fault.who)
 
 
 def say(text: str) -> None:

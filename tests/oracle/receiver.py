@@ -47,6 +47,10 @@ class Receiver:
         """How many requests have come."""
         return int((await get(self.port, "/count")).body)
 
+    async def taken(self) -> int:
+        """How many deliveries were taken, repeats not counted."""
+        return int((await get(self.port, "/taken")).body)
+
     async def books(self) -> list[Entry]:
         """Every request that has come, in order."""
         return [Entry(**entry) for entry in (await get(self.port, "/books")).json()]

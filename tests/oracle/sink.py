@@ -5,8 +5,9 @@
 POST /ok/<name> 200; /fail/<k>/<name> 500 to the first k requests of each webhook-id, then 200; /dead/<name> always
 500; /slow/<ms>/<name> 200 after a while; /gone/<name> 410, /gone-after/<k>/<name> 500 to the first k requests, then
 410; /busy/<status>/<s>/<name> that status with `Retry-After: <s>` to the first request of each webhook-id, then 200;
-/until/<status>/<s>/<name> the same with a date so far ahead; /outage/<name> 503 until GET /mend/<name>. GET /books:
-every request. GET /count: how many.
+/until/<status>/<s>/<name> the same with a date so far ahead; /outage/<name> 503 until GET /mend/<name>; /down/<name>
+503; /flap/<ms>/<ms>/<name> 503 for so long, then 200 for so long, and again. GET /books: every request. GET /count:
+how many. GET /taken: to how many pairs of an endpoint and a webhook-id a 200 was answered.
 """
 
 import asyncio
@@ -33,6 +34,7 @@ class Entry:
     Attributes:
         at: epoch seconds at which its body was complete.
         answered: the status; 0 while it waits, or when the connection was gone before.
+        ended: epoch seconds at which it was answered; 0 as above.
         body: base64, with --bodies only.
     """
 
@@ -42,6 +44,7 @@ class Entry:
     sha256: str
     body_bytes: int
     answered: int = 0
+    ended: float = 0.0
     body: str = ""
 
     @property
@@ -58,6 +61,7 @@ class Sink:
     books: list[Entry] = field(default_factory=list)
     seen: Counter[tuple[str, str]] = field(default_factory=Counter)
     mended: set[str] = field(default_factory=set)
+    taken: set[tuple[str, str]] = field(default_factory=set)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answers one connection until it ends."""
@@ -81,14 +85,16 @@ class Sink:
         entry = self._note(path, headers, body)
         status, head = await self._status(entry)
         if not writer.is_closing():
-            entry.answered = status
+            entry.answered, entry.ended = status, time.time()
+            if status == 200:
+                self.taken.add((path, entry.webhook_id))
             await _write(writer, status, b"" if status == 200 else b"out of order", head)
 
     def _told(self, path: str) -> bytes:
         if path.startswith("/mend/"):
             self.mended.add(path.removeprefix("/mend/"))
-        if path == "/count":
-            return b"%d" % len(self.books)
+        if path in {"/count", "/taken"}:
+            return b"%d" % len(self.books if path == "/count" else self.taken)
         return json.dumps([asdict(entry) for entry in self.books]).encode()
 
     def _note(self, path: str, headers: Head, body: bytes) -> Entry:
@@ -106,7 +112,7 @@ class Sink:
             await asyncio.sleep(int(rest[0]) / 1_000)
         if kind == "fail" and times <= int(rest[0]):
             return 500, ""
-        if kind == "outage" and rest[0] not in self.mended:
+        if self._overloaded(kind, rest, entry.at):
             return 503, ""
         if kind == "gone-after":
             path_times = sum(count for (path, _), count in self.seen.items() if path == entry.path)
@@ -117,6 +123,12 @@ class Sink:
             moment = formatdate(math.ceil(entry.at) + int(rest[1]), usegmt=True)
             return int(rest[0]), f"Retry-After: {moment}\r\n"
         return {"dead": 500, "gone": 410}.get(kind, 200), ""
+
+    def _overloaded(self, kind: str, rest: list[str], at: float) -> bool:
+        if kind == "flap":
+            fails_s, works_s = int(rest[0]) / 1_000, int(rest[1]) / 1_000
+            return at % (fails_s + works_s) < fails_s
+        return kind == "down" or (kind == "outage" and rest[0] not in self.mended)
 
 
 async def _write(writer: asyncio.StreamWriter, status: int, body: bytes, head: str = "") -> None:

@@ -138,6 +138,14 @@ class Stack:
         """Asks a process to end, and waits until it has."""
         await self._signal(name, signal.SIGTERM)
 
+    async def freeze(self, name: str, for_s: float) -> None:
+        """Stops a process in its tracks for a while, as a paused machine is; it goes on and knows nothing of it."""
+        with contextlib.suppress(KeyError, ProcessLookupError):  # it is down at this moment, or was ended meanwhile
+            pid = self.pids()[name]
+            os.kill(pid, signal.SIGSTOP)
+            await asyncio.sleep(for_s)
+            os.kill(pid, signal.SIGCONT)
+
     async def _signal(self, name: str, number: signal.Signals) -> None:
         process = self._processes.get(name)
         if process is None:

@@ -6,25 +6,28 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tests.oracle.chaos import Fault, carry_out, keep_alive, say
+from tests.oracle.chaos import Fault, Happened, carry_out, keep_alive, say
+from tests.oracle.http import get
 from tests.oracle.kafka_reader import read_stream
 from tests.oracle.receiver import Receiver
 from tests.oracle.sender import Load, Sender
 from tests.oracle.stack import NotInTimeError, Stack
 from tests.oracle.team import SECRET, Team
-from tests.oracle.verdict import Books, Streams, Verdict, Wanted, attempts_of, judge
+from tests.oracle.verdict import Books, Streams, Verdict, Wanted, attempts_of, judge, pair_of
 
 PREFIX = "hooklog."
+VIOLATED = ("processors", "kafka")
+
 MAX_IN_FLIGHT = 10
 """Of each subscription: what a killed worker may have on the wire to one endpoint."""
 
-STUCK_S = 200.0
-"""Without one more request: longer than any session, restart, lease and first parking together."""
+STUCK_S = 400.0
+"""Without one more request: longer than any session, restart, lease and parking together."""
 
 QUIET_S = 15.0
 """Without one more request after the last expected one: repeats come within a session and a lease."""
 
-PROJECTED_S = 60.0
+PROJECTED_S = 120.0
 
 
 @dataclass
@@ -42,21 +45,21 @@ class Trial:
     ingest: Sequence[str]
     wanted: list[Wanted] = field(default_factory=list)
     sender: Sender | None = None
+    happened: Sequence[Happened] = ()
+    judged: Books | None = None
 
-    async def set_up(self, count: int) -> None:
-        """Makes a topic and `count` subscriptions: most of them quick, one failing, one slow, one dead."""
+    async def set_up(self, wanted: Sequence[Wanted]) -> None:
+        """Makes a topic and these subscriptions."""
         team = Team(self.stack)
         topic = await team.github_topic()
-        self.wanted = _wanted(count)
+        self.wanted = list(wanted)
         for subscription in self.wanted:
             await team.subscribe(
                 topic,
                 self.receiver.url(subscription.path),
                 id=subscription.id,
                 event_types=list(subscription.patterns),
-                retry={"delays_s": [1] * (1 if subscription.path.startswith("/dead/") else 5)},
-                max_in_flight=MAX_IN_FLIGHT,
-                circuit_breaker=not subscription.path.startswith(("/dead/", "/fail/")),  # each attempt is counted
+                **subscription.fields,
             )
         self.sender = Sender([self.stack.ports[name] for name in self.ingest], topic, SECRET)
 
@@ -72,27 +75,44 @@ class Trial:
 
     async def _run(self, load: Load, plan: Sequence[Fault], seed: int, began: float) -> Verdict:
         assert self.sender
-        await asyncio.gather(self.sender.send_many(load), carry_out(self.stack, plan, seed))
+        _, self.happened = await asyncio.gather(self.sender.send_many(load), carry_out(self.stack, plan, seed))
+        await self._mend()
         refused = Counter(status for sent in self.sender.books for status in sent.refused)
         say(f"{time.monotonic() - began:6.1f} s  all events answered, refused before: {dict(refused)}")
         await self.rest()
         say(f"{time.monotonic() - began:6.1f} s  at rest")
-        books = await self.books()
+        books = self.judged = await self.books()
         verdict = judge(books)
         await self.judge_projections(verdict, books)
         say(f"{time.monotonic() - began:6.1f} s  {verdict.counts}")
         return verdict
 
+    def could_repeat(self) -> int:
+        """What was on the wire when a worker was killed or paused, or its broker was away."""
+        assert self.judged
+        violent = [one for one in self.happened if one.what != "sigterm" and one.who.startswith(VIOLATED)]
+        return sum(self.judged.on_the_wire(one.at) for one in violent)
+
+    async def _mend(self) -> None:
+        for subscription in self.wanted:
+            _, kind, name, *_ = subscription.path.split("/")
+            if kind == "outage":
+                await get(self.receiver.port, f"/mend/{name}")
+
     async def rest(self) -> None:
-        """Returns when all requests have come that must, and no more for a while; or when it is stuck."""
+        """Returns when all has come to its end, and no request came for a while; or when it is stuck."""
         await self.stack.ready(*self.ingest, "projections", within_s=STUCK_S)  # the broker is back
-        expected = Books((), (), self.wanted, await self._streams(events_only=True)).requests()
-        last, since = -1, time.monotonic()
-        while time.monotonic() - since < (QUIET_S if last >= expected else STUCK_S):
-            count = await self.receiver.count()
-            if count != last:
-                last, since = count, time.monotonic()
-            await asyncio.sleep(0.5)
+        expected = Books((), (), self.wanted, await self._streams(events_only=True)).ends()
+        seen, since = (0, 0, 0), time.monotonic()
+        while time.monotonic() - since < (QUIET_S if seen[:2] == expected else STUCK_S):
+            found = (*await self._ends(), await self.receiver.count())
+            if found != seen:
+                seen, since = found, time.monotonic()
+            await asyncio.sleep(2)
+
+    async def _ends(self) -> tuple[int, int]:
+        dead = await read_stream(self.stack.bootstrap, f"{PREFIX}dead")
+        return await self.receiver.taken(), len({pair_of(record) for record in dead})
 
     async def books(self) -> Books:
         """Everything that the run left behind."""
@@ -126,14 +146,19 @@ class Trial:
         return counts | {str(row["status"]): int(row["n"]) for row in states}
 
 
-def _wanted(count: int) -> list[Wanted]:
+def mixed(count: int) -> list[Wanted]:
+    """So many subscriptions: most of them quick, one failing, one slow, one dead."""
+    usual = {"retry": {"delays_s": [1] * 5}, "max_in_flight": MAX_IN_FLIGHT}
+    counted = usual | {"circuit_breaker": False}  # each attempt is made
     special = [
-        Wanted("fails-once", "/fail/1/a", attempts=2),
-        Wanted("slow", "/slow/1500/a", patterns=["slow.*"]),
-        Wanted("dead", "/dead/a", patterns=["order.*"], attempts=2),
+        Wanted("fails-once", "/fail/1/a", attempts=2, fields=counted),
+        Wanted("slow", "/slow/1500/a", patterns=["slow.*"], fields=usual),
+        Wanted("dead", "/dead/a", ["order.*"], attempts=2, fields=counted | {"retry": {"delays_s": [1]}}),
     ]
     patterns: list[list[str]] = [[], ["order.*"], ["order.created"], ["refund.*", "slow.one"]]
-    quick = [Wanted(f"quick-{n}", f"/ok/{n}", patterns=patterns[n % 4]) for n in range(count - len(special))]
+    quick = [
+        Wanted(f"quick-{n}", f"/ok/{n}", patterns=patterns[n % 4], fields=usual) for n in range(count - len(special))
+    ]
     return special + quick
 
 

@@ -6,6 +6,7 @@ The order is the product's: request, what follows stored, attempt stored, finish
 from functools import partial
 from typing import NamedTuple, Protocol
 
+from rules.breaker import BreakerState
 from rules.ladder import Ladder
 from rules.retry import EXPIRED, Answer, Chance, NextStep, after_failure, end_ms_of
 from schemas.delivery import Delivery
@@ -325,7 +326,7 @@ class Assignment:
         world, target, now_ms = self.world, self.world.scenario.targets[job.target], self.world.clock.now_ms
         delay_s = lane.parking.delay_s(
             now_ms,
-            parks=job.delivery.parks,
+            in_vain=job.delivery.parks if lane.breaker.state is BreakerState.OPEN else 0,
             cooldown_s=cooldown_s,
             place_s=lane.drains_in_s(target),
             per_second=lane.per_second(target),
