@@ -33,8 +33,11 @@ from processors.deliver.reports import Reports
 from processors.dispatch.agent import Dispatcher
 from processors.dispatch.dedup import Deduplicator
 from processors.dispatch.index import SubscriptionIndex
+from processors.drain import Drain
 from processors.gauges import observe
 from processors.metrics import WorkerMetrics
+from processors.operations.relay import OperationsRelay
+from processors.operations.tell import Operations
 from processors.ownership import Ownership
 from processors.replay.run import RunParts
 from processors.replay.service import ReplayService
@@ -64,11 +67,6 @@ log = structlog.get_logger(__name__)
 APPEND_PACE_S = 0.005
 """An event makes its deliveries, then its dispatch record, then an attempt: those of five milliseconds share a request,
 which costs the broker and us a third of what one each does."""
-
-COMMIT_LIMIT_S = 3.0
-REVOKE_DRAIN_S = 3.0
-LEAVE_DRAIN_S = 16.0
-"""Above the default timeout of a request, so that a stop repeats nothing."""
 
 
 def now_ms() -> int:
@@ -129,7 +127,9 @@ class Worker:
         self._parking = Ladder(PARK_TIERS, settings.retry_scale)
         self.metrics = WorkerMetrics()
         self._background = Tasks(on_crash)
-        self._reports = Reports(Tasks(on_crash))
+        self._appender = Appender(settings.bootstrap, self._names, pace_s=APPEND_PACE_S)
+        self._operations = Operations(self._appender, now_ms, self.metrics)
+        self._reports = Reports(Tasks(on_crash), self._operations.tell, now_ms)
         self._gates = Gates(now_ms, settings.retry_scale, self._spec_of, self._reports.breaker)
         self.clients = self._clients()
         self._app = BatchApp(
@@ -143,13 +143,13 @@ class Worker:
         self._ownership = Ownership(self._app, settings.session_timeout_s)
         self._deliver_acker = BatchAcker(self._app)
         self._deliver = self._deliver_agent()
+        self._drain = Drain(self._app, self._ownership, self._background, self._deliver)
         register_agents(self._app, self._parts())
         self._backlog = Backlog(self._app, self.clients.delay, self.clients.ends, self._names, self.metrics)
         observe(self.metrics, self._deliver.lanes, self._gates, self._dedup, self.clients)
 
     def _clients(self) -> Clients:
-        settings, names = self._settings, self._names
-        appender = Appender(settings.bootstrap, names, pace_s=APPEND_PACE_S)
+        settings, names, appender = self._settings, self._names, self._appender
         tables = ConfigTables(settings.bootstrap, names, self._keyring)
         self._gone = GoneSubscriptions(tables, self._keyring, appender)
         return Clients(
@@ -158,6 +158,14 @@ class Worker:
             egress=Egress(self._policy, now_ms, settings.egress_dns_servers),
             bodies=Bodies(PositionReader(settings.bootstrap, names(EVENTS))),
             ends=EndOffsets(settings.bootstrap),
+            operations=OperationsRelay(
+                settings,
+                tables=tables,
+                appender=appender,
+                now_ms=now_ms,
+                metrics=self.metrics,
+                on_crash=self._on_crash,
+            ),
             replays=ReplayService(RunParts(settings, names, tables, appender, now_ms), self._on_crash),
             finished=FinishedAttempts(settings.bootstrap, names(ATTEMPTS), settings.partitions),
             failing=FailingSubscriptions(
@@ -193,6 +201,7 @@ class Worker:
             gone=self._gone,
             failing=clients.failing,
             appender=clients.appender,
+            operations=self._operations,
             ladder=self._ladder,
             parking=self._parking,
             now_ms=now_ms,
@@ -222,7 +231,14 @@ class Worker:
             on_crash=self._on_crash,
             ownership=self._ownership,
             turns=Turns(self._background),
-            config=ConfigAgent(rules, clients.tables, self._keyring, clients.appender, self.metrics),
+            config=ConfigAgent(
+                rules,
+                clients.tables,
+                self._keyring,
+                appender=clients.appender,
+                operations=self._operations,
+                metrics=self.metrics,
+            ),
             newest=newest,
             dedup=self._dedup,
             dispatcher=Dispatcher(
@@ -231,6 +247,7 @@ class Worker:
                 index=index,
                 dedup=self._dedup,
                 appender=clients.appender,
+                operations=self._operations,
                 pass_on=Shortcut(self._app, self._deliver_acker).take,
                 now_ms=now_ms,
                 metrics=self.metrics,
@@ -244,8 +261,6 @@ class Worker:
     @contextlib.asynccontextmanager
     async def agents(self) -> AsyncIterator[None]:
         """Runs the Faust app, drains at every revocation and before the end."""
-        self._app.on_partitions_revoked.connect(self._revoked)
-        self._app.on_before_shutdown.connect(self._leaving)
         await self._app.start()
         try:
             yield
@@ -255,12 +270,7 @@ class Worker:
     @contextlib.asynccontextmanager
     async def http(self) -> AsyncIterator[None]:
         """Serves health and metrics."""
-        clients = self.clients
-        checks = {
-            "tables": lambda: clients.tables.current,
-            "attempts": lambda: clients.finished.running,
-            "delay": lambda: clients.delay.running,
-            "replays": lambda: clients.replays.running,
+        checks = self.clients.checks() | {
             "group": self._ownership.certain,
             "flow": lambda: self._app.consumer.flowing,
         }
@@ -281,20 +291,3 @@ class Worker:
             task.cancel()
         if self._app._crashed.is_set():  # noqa: SLF001 - as above
             self._on_crash(self._app.crash_reason or RuntimeError("the Faust app crashed"))
-
-    async def _revoked(self, *_: object, **__: object) -> None:
-        await self._drain(REVOKE_DRAIN_S, leaving=False)
-
-    async def _leaving(self, *_: object, **__: object) -> None:
-        await self._drain(LEAVE_DRAIN_S, leaving=True)
-
-    async def _drain(self, limit_s: float, *, leaving: bool) -> None:
-        self._ownership.fence()
-        if dispatching := self._background.running():
-            await asyncio.wait(dispatching, timeout=REVOKE_DRAIN_S)
-        await self._deliver.drain(limit_s, leaving=leaving)
-        try:
-            async with asyncio.timeout(COMMIT_LIMIT_S):
-                await self._app.consumer.commit()
-        except TimeoutError:
-            log.warning("drained_without_commit")  # what was finished is known to be, from its attempts

@@ -14,7 +14,9 @@ from processors.deliver.bodies import Bodies
 from processors.deliver.egress import Egress
 from processors.deliver.failing import FailingSubscriptions
 from processors.deliver.finished import FinishedAttempts
+from processors.operations.relay import OperationsRelay
 from processors.replay.service import ReplayService
+from runtime.health import Check
 from runtime.kafka import Appender, EndOffsets
 from runtime.tables import ConfigTables
 
@@ -48,6 +50,7 @@ class Clients:
     failing: FailingSubscriptions
     delay: DelayService
     replays: ReplayService
+    operations: OperationsRelay
     ends: EndOffsets
 
     @contextlib.asynccontextmanager
@@ -59,9 +62,25 @@ class Clients:
                 stack.push_async_callback(client.stop)
             yield
 
+    def checks(self) -> dict[str, Check]:
+        """What must run before the worker can do its job."""
+        return {
+            "tables": lambda: self.tables.current,
+            "attempts": lambda: self.finished.running,
+            "delay": lambda: self.delay.running,
+            "replays": lambda: self.replays.running,
+            "operations": lambda: self.operations.running,
+        }
+
+    @property
+    def reading(self) -> bool:
+        """Whether every reader lives."""
+        readers = (self.bodies, self.finished, self.failing, self.delay, self.replays, self.operations)
+        return self.tables.reading and all(reader.running for reader in readers)
+
     def _in_order(self) -> tuple[Client, ...]:
         first = (self.appender, self.tables, self.egress, self.bodies)
-        return (*first, self.finished, self.failing, self.delay, self.replays, self.ends)
+        return (*first, self.finished, self.failing, self.delay, self.replays, self.operations, self.ends)
 
 
 async def _start(client: Client) -> None:
