@@ -234,6 +234,7 @@ class Worker:
                 pass_on=Shortcut(self._app, self._deliver_acker).take,
                 now_ms=now_ms,
                 metrics=self.metrics,
+                clocks_apart_ms=self._settings.clocks_apart_ms,
             ),
             deliver=self._deliver,
             config_acker=BatchAcker(self._app),
@@ -255,15 +256,8 @@ class Worker:
     @contextlib.asynccontextmanager
     async def http(self) -> AsyncIterator[None]:
         """Serves health and metrics."""
-        clients = self.clients
-        checks = {
-            "tables": lambda: clients.tables.current,
-            "attempts": lambda: clients.finished.running,
-            "delay": lambda: clients.delay.running,
-            "replays": lambda: clients.replays.running,
-            "group": self._ownership.certain,
-            "flow": lambda: self._app.consumer.flowing,
-        }
+        own = {"group": self._ownership.certain, "flow": lambda: self._app.consumer.flowing}
+        checks = self.clients.checks() | own
         routes = Health("processors", checks, self.metrics.registry).routes()
         app = AllowedHosts(Starlette(routes=routes), [self._settings.host, *self._settings.allowed_host_names])
         async with serving(app, self._settings.host, self._settings.processors_port):

@@ -15,6 +15,7 @@ from processors.deliver.egress import Egress
 from processors.deliver.failing import FailingSubscriptions
 from processors.deliver.finished import FinishedAttempts
 from processors.replay.service import ReplayService
+from runtime.health import Check
 from runtime.kafka import Appender, EndOffsets
 from runtime.tables import ConfigTables
 
@@ -58,6 +59,15 @@ class Clients:
                 await _start(client)
                 stack.push_async_callback(client.stop)
             yield
+
+    def checks(self) -> dict[str, Check]:
+        """What of them must hold before the worker can do its job, by name."""
+        return {
+            "tables": lambda: self.tables.current,
+            "attempts": lambda: self.finished.running,
+            "delay": lambda: self.delay.running,
+            "replays": lambda: self.replays.running,
+        }
 
     def _in_order(self) -> tuple[Client, ...]:
         first = (self.appender, self.tables, self.egress, self.bodies)

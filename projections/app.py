@@ -134,6 +134,7 @@ class _Service:
             resender=Resender(self._logs, self._appender, _now_ms),
             replayer=Replayer(self._logs, self._choosers, self._appender, _now_ms),
             now_ms=_now_ms,
+            clocks_apart_ms=self._settings.clocks_apart_ms,
         )
         api = build_api(admin, self._health(), parts)
         app = HttpMetrics(AllowedHosts(api, self._settings.allowed_host_names), self._registry)
