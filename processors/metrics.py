@@ -38,6 +38,11 @@ class WorkerMetrics:
             "hooklog_first_attempt_seconds", "From an event's acceptance to the first request of a delivery"
         )
 
+        self.operations = counter("hooklog_operations", "Operations that were told, by kind", ["kind"])
+        self.operations_left_out = counter(
+            "hooklog_operations_left_out", "Operations that were not told, because there were too many", ["kind"]
+        )
+
         self.lag = gauge("hooklog_lag_records", "Records of this worker's partitions to be done", ["stream"])
         self.waiting = gauge(
             "hooklog_waiting_deliveries", "Deliveries in this worker's partitions of a retry or park tier", ["tier"]

@@ -59,6 +59,7 @@ DELIVERIES = Stream("deliveries", 7 * DAY_MS)
 ATTEMPTS = Stream("attempts", 30 * DAY_MS)
 DEAD = Stream("dead", 30 * DAY_MS)
 REPLAYS = Stream("replays", 30 * DAY_MS)
+OPERATIONS = Stream("operations", 30 * DAY_MS)
 OUTCOMES = Stream("config.outcomes", 30 * DAY_MS, single=True)
 
 INTAKE = {
@@ -100,6 +101,7 @@ ALL_STREAMS = (
     ATTEMPTS,
     DEAD,
     REPLAYS,
+    OPERATIONS,
 )
 
 

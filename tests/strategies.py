@@ -9,6 +9,7 @@ from schemas.delivery import BodyRef, Delivery
 from schemas.dispatch import Dispatch, Skip
 from schemas.event import Event
 from schemas.headers import MAX_INTEGER
+from schemas.operation import Operation, OperationKind
 from schemas.outcome import Outcome, OutcomeAction, OutcomeResult
 from schemas.rejection import Rejection
 from schemas.streams import MAX_RECORD_BYTES
@@ -157,4 +158,19 @@ outcomes = st.builds(
     record=st.none()
     | st.dictionaries(TEXT, st.none() | st.booleans() | POSITION | TEXT | st.lists(TEXT, max_size=3), max_size=4),
     actor=TEXT,
+)
+
+operations = st.builds(
+    Operation,
+    operation_id=TEXT,
+    kind=st.sampled_from(OperationKind) | TEXT,
+    at_ms=NUMBER,
+    subject_kind=TEXT,
+    subject_id=TEXT,
+    topic_id=TEXT,
+    subscription_id=TEXT,
+    event_id=TEXT,
+    delivery_id=TEXT,
+    message=TEXT,
+    detail=st.dictionaries(TEXT, TEXT | NUMBER | st.floats(allow_nan=False, allow_infinity=False), max_size=4),
 )

@@ -15,6 +15,7 @@ from schemas.dispatch import Dispatch, decode_dispatch, encode_dispatch
 from schemas.event import Event, decode_event, encode_event
 from schemas.headers import MalformedRecordError, epoch_ms, rfc3339
 from schemas.ids import RECORD_ID, delivery_id, new_id, ulid_time_ms
+from schemas.operation import Operation, decode_operation, encode_operation
 from schemas.outcome import Outcome, decode_outcome, encode_outcome
 from schemas.rejection import Rejection, decode_rejection, encode_rejection
 from schemas.replay import decode_replay_record
@@ -30,6 +31,7 @@ VALUE_DECODERS: dict[str, Callable[[bytes], Any]] = {
     "rejection": decode_rejection,
     "outcome": decode_outcome,
     "replay": decode_replay_record,
+    "operation": decode_operation,
     "sources": lambda value: decode_record("sources", value, unseal),
     "topics": lambda value: decode_record("topics", value, unseal),
     "subscriptions": lambda value: decode_record("subscriptions", value, unseal),
@@ -80,6 +82,11 @@ def test_a_rejection_comes_back_as_it_was(rejection: Rejection) -> None:
 @given(draw.outcomes)
 def test_an_outcome_comes_back_as_it_was(outcome: Outcome) -> None:
     assert decode_outcome(encode_outcome(outcome)) == outcome
+
+
+@given(draw.operations)
+def test_an_operation_comes_back_as_it_was_also_one_of_a_kind_that_nobody_knows_yet(operation: Operation) -> None:
+    assert decode_operation(encode_operation(operation)) == operation
 
 
 @given(draw.events, st.lists(st.tuples(st.text("abc", min_size=1), st.binary()), max_size=5))
@@ -146,7 +153,7 @@ def test_a_record_without_our_headers_is_no_event_and_no_delivery(
 
 
 def test_a_tombstone_is_no_record_of_any_stream_that_has_none() -> None:
-    for decode in (decode_attempt, decode_dispatch, decode_rejection, decode_outcome):
+    for decode in (decode_attempt, decode_dispatch, decode_rejection, decode_outcome, decode_operation):
         with pytest.raises(MalformedRecordError):
             decode(None)
 

@@ -14,6 +14,7 @@ STREAMED = {
     "attempt": "one attempt of a delivery, in the stream attempts",
     "dispatch": "what became of an event, in the stream dispatches",
     "outcome": "what became of a change of the configuration, in the stream config.outcomes",
+    "operation": "what happened to Hooklog itself, in the stream operations",
     "rejection": "a refused request, in the stream rejections",
 }
 ABOUT = (
@@ -64,11 +65,12 @@ def _streamed(name: str) -> Any:
 
     from schemas.attempt import Attempt
     from schemas.dispatch import Dispatch
+    from schemas.operation import Operation
     from schemas.outcome import Outcome
     from schemas.rejection import Rejection
 
-    types = {"attempt": Attempt, "dispatch": Dispatch, "outcome": Outcome, "rejection": Rejection}
-    return msgspec.json.schema(types[name])
+    types = (Attempt, Dispatch, Operation, Outcome, Rejection)
+    return msgspec.json.schema({each.__name__.lower(): each for each in types}[name])
 
 
 def _streams() -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ _NOTES = {
     "park": ("subscription id", "deliveries that wait for a place in flight"),
     "attempts": ("subscription id", "what came of each attempt"),
     "dead": ("subscription id", "deliveries that were given up"),
+    "operations": ("subject id", "what happened to Hooklog itself: a dead letter, a refused record, a breaker opened"),
     "replays": ("replay id", "what is to be delivered again, and how far that is"),
 }
 

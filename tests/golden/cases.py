@@ -15,6 +15,7 @@ from schemas.delivery import BodyRef, Delivery
 from schemas.dispatch import Dispatch, Skip
 from schemas.event import Event
 from schemas.health import Health
+from schemas.operation import Operation, OperationKind, SubjectKind
 from schemas.outcome import Outcome, OutcomeAction, OutcomeResult
 from schemas.rejection import Rejection
 from schemas.replay import Cancel, Chunk, Destination, Item, Replay, ReplayRecord, ReplayState
@@ -310,6 +311,30 @@ REPLAYS: dict[str, ReplayRecord] = {
 
 HEALTH = {
     "health": Health(subscription_id="billing", version=42, since_ms=1_767_323_045_678, failures=10, warned_percent=75),
+}
+
+
+OPERATIONS = {
+    "operation": Operation(
+        operation_id="01KDY8H4DEJ4FB4Y0JS1GFYBX8",
+        kind=OperationKind.DEAD_LETTER,
+        at_ms=RECEIVED_MS,
+        subject_kind=SubjectKind.SUBSCRIPTION,
+        subject_id="billing",
+        topic_id="orders",
+        subscription_id="billing",
+        event_id=EVENT_ID,
+        delivery_id="0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+        message="a delivery for billing was given up after 10 attempts: http_500",
+        detail={"reason": "http_500", "attempts": 10, "share": 0.5},
+    ),
+    "operation_of_a_stream": Operation(
+        operation_id="01KDY8H4DEJ4FB4Y0JS1GFYBX9",
+        kind=OperationKind.RECORD_UNREADABLE,
+        at_ms=RECEIVED_MS,
+        subject_kind=SubjectKind.STREAM,
+        subject_id="events",
+    ),
 }
 
 

@@ -12,6 +12,7 @@ from schemas.delivery import decode_delivery, encode_delivery
 from schemas.dispatch import decode_dispatch, encode_dispatch
 from schemas.event import decode_event, encode_event
 from schemas.health import decode_health, encode_health
+from schemas.operation import decode_operation, encode_operation
 from schemas.outcome import decode_outcome, encode_outcome
 from schemas.rejection import decode_rejection, encode_rejection
 from schemas.replay import decode_replay_record, encode_replay_record
@@ -68,6 +69,7 @@ ALL: dict[str, tuple[Codec, Any]] = {
         (in_value(encode_outcome, decode_outcome), cases.OUTCOMES),
         (in_value(encode_replay_record, decode_replay_record), cases.REPLAYS),
         (in_value(encode_health, decode_health), cases.HEALTH),
+        (in_value(encode_operation, decode_operation), cases.OPERATIONS),
         (in_table("sources"), {"table_source": cases.RECORDS["table_source"]}),
         (in_table("topics"), {"table_topic": cases.RECORDS["table_topic"]}),
         (in_table("subscriptions"), {"table_subscription": cases.RECORDS["table_subscription"]}),
