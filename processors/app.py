@@ -15,7 +15,7 @@ from processors.agents import Parts, register_agents
 from processors.backlog import Backlog
 from processors.batchfed.acker import BatchAcker
 from processors.batchfed.app import BatchApp
-from processors.clients import BROKER_PATIENCE_S, Clients
+from processors.clients import BROKER_PATIENCE_S, DELAY, GROUPS, PROCESSORS, REPLAYS, Clients
 from processors.config.agent import ConfigAgent
 from processors.config.decide import ConfigRules
 from processors.config.newest import NewestConfig
@@ -46,6 +46,7 @@ from processors.watch import watch
 from rules.addresses import AddressPolicy
 from rules.ladder import Ladder
 from rules.verify.plugins import GROUP, add_plugins
+from runtime.expired import ExpiredRecords
 from runtime.garbage import settle
 from runtime.health import Health
 from runtime.hosts import AllowedHosts
@@ -128,17 +129,19 @@ class Worker:
         self._ladder = Ladder(RETRY_TIERS, settings.retry_scale)
         self._parking = Ladder(PARK_TIERS, settings.retry_scale)
         self.metrics = WorkerMetrics()
+        self._expired = ExpiredRecords(settings.bootstrap, self._names, GROUPS, now_ms, self.metrics.registry)
         self._background = Tasks(on_crash)
         self._reports = Reports(Tasks(on_crash))
         self._gates = Gates(now_ms, settings.retry_scale, self._spec_of, self._reports.breaker)
         self.clients = self._clients()
         self._app = BatchApp(
-            f"{settings.kafka_prefix}processors",
+            f"{settings.kafka_prefix}{PROCESSORS}",
             bootstrap=settings.bootstrap,
             partitions=settings.partitions,
             session_timeout_s=settings.session_timeout_s,
             data_dir=settings.data_dir / "processors",
             instance_id=settings.instance_id,
+            on_lost=self._expired.of_group(PROCESSORS),
         )
         self._ownership = Ownership(self._app, settings.session_timeout_s)
         self._deliver_acker = BatchAcker(self._app)
@@ -153,12 +156,15 @@ class Worker:
         tables = ConfigTables(settings.bootstrap, names, self._keyring)
         self._gone = GoneSubscriptions(tables, self._keyring, appender)
         return Clients(
+            expired=self._expired,
             tables=tables,
             appender=appender,
             egress=Egress(self._policy, now_ms, settings.egress_dns_servers),
             bodies=Bodies(PositionReader(settings.bootstrap, names(EVENTS))),
             ends=EndOffsets(settings.bootstrap),
-            replays=ReplayService(RunParts(settings, names, tables, appender, now_ms), self._on_crash),
+            replays=ReplayService(
+                RunParts(settings, names, tables, appender, now_ms), self._on_crash, self._expired.of_group(REPLAYS)
+            ),
             finished=FinishedAttempts(settings.bootstrap, names(ATTEMPTS), settings.partitions),
             failing=FailingSubscriptions(
                 bootstrap=settings.bootstrap,
@@ -172,13 +178,14 @@ class Worker:
             delay=DelayService(
                 bootstrap=settings.bootstrap,
                 names=names,
-                group=f"{settings.kafka_prefix}delay",
+                group=f"{settings.kafka_prefix}{DELAY}",
                 ladders=(self._ladder, self._parking),
                 appender=appender,
                 session_timeout_s=settings.session_timeout_s,
                 instance_id=settings.instance_id,
                 now_ms=now_ms,
                 on_crash=self._on_crash,
+                on_lost=self._expired.of_group(DELAY),
             ),
         )
 
@@ -216,7 +223,6 @@ class Worker:
         clients = self.clients
         rules = ConfigRules(self._keyring, self._policy)
         newest = NewestConfig(clients.tables, self._app, self._ownership, self._names)
-        index = SubscriptionIndex(clients.tables.table("subscriptions"))
         return Parts(
             names=self._names,
             on_crash=self._on_crash,
@@ -228,7 +234,7 @@ class Worker:
             dispatcher=Dispatcher(
                 tables=clients.tables,
                 catch_up=newest.catch_up,
-                index=index,
+                index=SubscriptionIndex(clients.tables.table("subscriptions")),
                 dedup=self._dedup,
                 appender=clients.appender,
                 pass_on=Shortcut(self._app, self._deliver_acker).take,
@@ -258,7 +264,7 @@ class Worker:
         """Serves health and metrics."""
         own = {"group": self._ownership.certain, "flow": lambda: self._app.consumer.flowing}
         checks = self.clients.checks() | own
-        routes = Health("processors", checks, self.metrics.registry).routes()
+        routes = Health("processors", checks, self.metrics.registry, self._expired.reasons).routes()
         app = AllowedHosts(Starlette(routes=routes), [self._settings.host, *self._settings.allowed_host_names])
         async with serving(app, self._settings.host, self._settings.processors_port):
             yield

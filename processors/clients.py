@@ -14,7 +14,8 @@ from processors.deliver.bodies import Bodies
 from processors.deliver.egress import Egress
 from processors.deliver.failing import FailingSubscriptions
 from processors.deliver.finished import FinishedAttempts
-from processors.replay.service import ReplayService
+from processors.replay.service import GROUP, ReplayService
+from runtime.expired import ExpiredRecords
 from runtime.health import Check
 from runtime.kafka import Appender, EndOffsets
 from runtime.tables import ConfigTables
@@ -23,6 +24,10 @@ log = structlog.get_logger(__name__)
 
 BROKER_PATIENCE_S = 3_600.0
 """A worker that starts during an outage waits for its end; after an hour it says that it cannot."""
+
+PROCESSORS, DELAY, REPLAYS = "processors", "delay", GROUP
+GROUPS = (PROCESSORS, DELAY, REPLAYS)
+"""The groups of consumers that a worker is in, without the prefix."""
 
 START_RETRY_S = 1.0
 
@@ -41,6 +46,7 @@ class Client(Protocol):
 class Clients:
     """What has to be started before the agents and stopped after them."""
 
+    expired: ExpiredRecords
     tables: ConfigTables
     appender: Appender
     egress: Egress
@@ -67,10 +73,11 @@ class Clients:
             "attempts": lambda: self.finished.running,
             "delay": lambda: self.delay.running,
             "replays": lambda: self.replays.running,
+            "records": lambda: self.expired.none,
         }
 
     def _in_order(self) -> tuple[Client, ...]:
-        first = (self.appender, self.tables, self.egress, self.bodies)
+        first = (self.expired, self.appender, self.tables, self.egress, self.bodies)
         return (*first, self.finished, self.failing, self.delay, self.replays, self.ends)
 
 

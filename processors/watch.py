@@ -40,6 +40,7 @@ async def watch(
         reasons = {
             "a reader has died": not all(
                 (
+                    clients.expired.running,
                     clients.tables.reading,
                     clients.bodies.running,
                     clients.finished.running,
