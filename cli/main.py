@@ -114,6 +114,7 @@ for panel, command, examples in (
     (LOOK, logs.deliveries, logs.DELIVERY_EXAMPLES),
     (LOOK, logs.attempts, logs.ATTEMPT_EXAMPLES),
     (LOOK, logs.rejections, logs.REJECTION_EXAMPLES),
+    (LOOK, logs.operations, logs.OPERATION_EXAMPLES),
 ):
     app.command(rich_help_panel=panel, epilog=with_examples(examples))(command)
 app.command(rich_help_panel=LOOK, epilog=with_examples(EXPIRED_EXAMPLES))(expired)

@@ -13,7 +13,7 @@ from rules.merge_patch import merge_patch
 from rules.sign import UnusableSecretError, signing_key
 from rules.verify import AuthConfigError, check_config
 from runtime.problem import ProblemError, field_errors
-from schemas.config import SPECS, SourceSpec, Spec, SubscriptionSpec, TopicSpec
+from schemas.config import SPECS, SourceSpec, Spec, SubscriptionSpec, TopicSpec, check_unreserved
 from schemas.stored import MASK, SHOWN_ONLY, Record, secrets_in, unmasked
 from schemas.values import MAX_DEPTH, is_too_deep
 
@@ -102,7 +102,7 @@ def check_document(kind: str, document: Document) -> Spec:
     except ValidationError as error:
         errors += field_errors(error.errors(include_input=False, include_url=False))
     bad = {error["field"].partition(".")[0] for error in errors}
-    errors += _mask_errors(document)
+    errors += _id_errors(spec) + _mask_errors(document)
     if kind == SourceSpec.kind and not bad & {"auth_type", "auth_config", *_SECRET_FIELDS}:
         errors += _auth_errors(document)
     if kind == SubscriptionSpec.kind and not bad & {*_SECRET_FIELDS}:
@@ -118,6 +118,14 @@ def check_document(kind: str, document: Document) -> Spec:
 
 def _signing_secrets(document: Document) -> list[tuple[str, str]]:
     return [(field, text) for field, text in secrets_in(document) if field.partition(".")[0] in _SECRET_FIELDS]
+
+
+def _id_errors(spec: Spec | None) -> FieldErrors:
+    try:
+        check_unreserved(spec.id if spec else "")
+    except ValueError as error:
+        return [{"field": "id", "message": str(error)}]
+    return []
 
 
 def _mask_errors(document: Document) -> FieldErrors:

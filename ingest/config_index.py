@@ -6,7 +6,7 @@ from typing import Any
 
 from ingest.sorted_ids import SortedIds
 from runtime.tables import ConfigTables
-from schemas.config import SPECS, SourceSpec, Spec, SubscriptionSpec, TopicSpec
+from schemas.config import ALL_TOPICS, OPERATIONS_TOPIC, SPECS, SourceSpec, Spec, SubscriptionSpec, TopicSpec
 from schemas.stored import Record
 
 REFERENCES = {TopicSpec.kind: "source_id", SubscriptionSpec.kind: "topic_id"}
@@ -18,7 +18,9 @@ CHILDREN = {SourceSpec.kind: TopicSpec.kind, TopicSpec.kind: SubscriptionSpec.ki
 PARENTS = {child: parent for parent, child in CHILDREN.items()}
 """The kind that a kind refers to."""
 
-ALL_TOPICS = "*"
+TOPICS_WITHOUT_RECORD = frozenset({ALL_TOPICS, OPERATIONS_TOPIC})
+"""What a subscription may name although nobody makes such a topic."""
+
 _NONE = SortedIds()
 
 
@@ -42,9 +44,10 @@ class ConfigIndex:
     def children(self, kind: str, record_id: str) -> SortedIds:
         """The ids of what refers to a record, whether the record exists or not.
 
-        A subscription of all topics is nobody's child: no request for the topic `*` may delete it.
+        A subscription of all topics, or of the operations, is nobody's child: no request for such a topic may delete
+        it.
         """
-        return _NONE if record_id == ALL_TOPICS else self.of_parent(CHILDREN[kind], record_id)
+        return _NONE if record_id in TOPICS_WITHOUT_RECORD else self.of_parent(CHILDREN[kind], record_id)
 
     def of_parent(self, kind: str, parent_id: str) -> SortedIds:
         """The ids of a kind that name a parent; `*` is what the subscriptions of all topics name."""

@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Any
 
-from ingest.config_index import ALL_TOPICS, CHILDREN, PARENTS, REFERENCES, ConfigIndex
+from ingest.config_index import CHILDREN, PARENTS, REFERENCES, TOPICS_WITHOUT_RECORD, ConfigIndex
 from rules.certificates import certificate_warnings
 from runtime.tables import ConfigTables
 from schemas.config import Spec, SubscriptionSpec
@@ -48,7 +48,7 @@ class References:
             return []
         field = REFERENCES[spec.kind]
         parent_id = str(getattr(spec, field))
-        if parent_id == ALL_TOPICS or parent_id in self._tables.table(parent_kind).records:
+        if parent_id in TOPICS_WITHOUT_RECORD or parent_id in self._tables.table(parent_kind).records:
             return []
         message = f"there is no {parent_kind.removesuffix('s')} {parent_id}; it takes effect when there is one"
         return [{"field": field, "code": "dangling_reference", "message": message}]

@@ -5,6 +5,7 @@
     deliveries ─▶ deliver ─POST─▶ endpoint;  ─▶ retry.* | park.* | dead,  then attempts
     retry.*, park.* ─▶ delay service ─▶ the next stream of the ladder, at last deliveries
     replays ─▶ replay service (reads events by position) ─▶ deliveries, replays
+    operations (told by config, dispatch and deliver) ─▶ operations relay ─▶ events, when somebody subscribes to them
 
 Every agent gets batches (`batchfed`), acknowledges each record when everything that follows from it is stored, and
 never before.

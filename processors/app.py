@@ -15,7 +15,7 @@ from processors.agents import Parts, register_agents
 from processors.backlog import Backlog
 from processors.batchfed.acker import BatchAcker
 from processors.batchfed.app import BatchApp
-from processors.clients import BROKER_PATIENCE_S, DELAY, GROUPS, PROCESSORS, REPLAYS, Clients
+from processors.clients import BROKER_PATIENCE_S, DELAY, GROUPS, OPERATING, PROCESSORS, REPLAYS, Clients
 from processors.config.agent import ConfigAgent
 from processors.config.decide import ConfigRules
 from processors.config.newest import NewestConfig
@@ -33,8 +33,11 @@ from processors.deliver.reports import Reports
 from processors.dispatch.agent import Dispatcher
 from processors.dispatch.dedup import Deduplicator
 from processors.dispatch.index import SubscriptionIndex
+from processors.drain import Drain
 from processors.gauges import observe
 from processors.metrics import WorkerMetrics
+from processors.operations.relay import OperationsRelay
+from processors.operations.tell import Operations
 from processors.ownership import Ownership
 from processors.replay.run import RunParts
 from processors.replay.service import ReplayService
@@ -65,11 +68,6 @@ log = structlog.get_logger(__name__)
 APPEND_PACE_S = 0.005
 """An event makes its deliveries, then its dispatch record, then an attempt: those of five milliseconds share a request,
 which costs the broker and us a third of what one each does."""
-
-COMMIT_LIMIT_S = 3.0
-REVOKE_DRAIN_S = 3.0
-LEAVE_DRAIN_S = 16.0
-"""Above the default timeout of a request, so that a stop repeats nothing."""
 
 
 def now_ms() -> int:
@@ -131,7 +129,9 @@ class Worker:
         self.metrics = WorkerMetrics()
         self._expired = ExpiredRecords(settings.bootstrap, self._names, GROUPS, now_ms, self.metrics.registry)
         self._background = Tasks(on_crash)
-        self._reports = Reports(Tasks(on_crash))
+        self._appender = Appender(settings.bootstrap, self._names, pace_s=APPEND_PACE_S)
+        self._operations = Operations(self._appender, now_ms, self.metrics)
+        self._reports = Reports(Tasks(on_crash), self._operations.tell, now_ms)
         self._gates = Gates(now_ms, settings.retry_scale, self._spec_of, self._reports.breaker)
         self.clients = self._clients()
         self._app = BatchApp(
@@ -146,15 +146,15 @@ class Worker:
         self._ownership = Ownership(self._app, settings.session_timeout_s)
         self._deliver_acker = BatchAcker(self._app)
         self._deliver = self._deliver_agent()
+        self._drain = Drain(self._app, self._ownership, self._background, self._deliver)
         register_agents(self._app, self._parts())
         self._backlog = Backlog(self._app, self.clients.delay, self.clients.ends, self._names, self.metrics)
         observe(self.metrics, self._deliver.lanes, self._gates, self._dedup, self.clients)
 
     def _clients(self) -> Clients:
-        settings, names = self._settings, self._names
-        appender = Appender(settings.bootstrap, names, pace_s=APPEND_PACE_S)
+        settings, names, appender = self._settings, self._names, self._appender
         tables = ConfigTables(settings.bootstrap, names, self._keyring)
-        self._gone = GoneSubscriptions(tables, self._keyring, appender)
+        lost, self._gone = self._expired.of_group, GoneSubscriptions(tables, self._keyring, appender)
         return Clients(
             expired=self._expired,
             tables=tables,
@@ -162,9 +162,16 @@ class Worker:
             egress=Egress(self._policy, now_ms, settings.egress_dns_servers),
             bodies=Bodies(PositionReader(settings.bootstrap, names(EVENTS))),
             ends=EndOffsets(settings.bootstrap),
-            replays=ReplayService(
-                RunParts(settings, names, tables, appender, now_ms), self._on_crash, self._expired.of_group(REPLAYS)
+            operations=OperationsRelay(
+                settings,
+                tables=tables,
+                appender=appender,
+                now_ms=now_ms,
+                metrics=self.metrics,
+                on_crash=self._on_crash,
+                on_lost=lost(OPERATING),
             ),
+            replays=ReplayService(RunParts(settings, names, tables, appender, now_ms), self._on_crash, lost(REPLAYS)),
             finished=FinishedAttempts(settings.bootstrap, names(ATTEMPTS), settings.partitions),
             failing=FailingSubscriptions(
                 bootstrap=settings.bootstrap,
@@ -185,7 +192,7 @@ class Worker:
                 instance_id=settings.instance_id,
                 now_ms=now_ms,
                 on_crash=self._on_crash,
-                on_lost=self._expired.of_group(DELAY),
+                on_lost=lost(DELAY),
             ),
         )
 
@@ -200,6 +207,7 @@ class Worker:
             gone=self._gone,
             failing=clients.failing,
             appender=clients.appender,
+            operations=self._operations,
             ladder=self._ladder,
             parking=self._parking,
             now_ms=now_ms,
@@ -228,7 +236,14 @@ class Worker:
             on_crash=self._on_crash,
             ownership=self._ownership,
             turns=Turns(self._background),
-            config=ConfigAgent(rules, clients.tables, self._keyring, clients.appender, self.metrics),
+            config=ConfigAgent(
+                rules,
+                clients.tables,
+                self._keyring,
+                appender=clients.appender,
+                operations=self._operations,
+                metrics=self.metrics,
+            ),
             newest=newest,
             dedup=self._dedup,
             dispatcher=Dispatcher(
@@ -237,6 +252,7 @@ class Worker:
                 index=SubscriptionIndex(clients.tables.table("subscriptions")),
                 dedup=self._dedup,
                 appender=clients.appender,
+                operations=self._operations,
                 pass_on=Shortcut(self._app, self._deliver_acker).take,
                 now_ms=now_ms,
                 metrics=self.metrics,
@@ -251,8 +267,6 @@ class Worker:
     @contextlib.asynccontextmanager
     async def agents(self) -> AsyncIterator[None]:
         """Runs the Faust app, drains at every revocation and before the end."""
-        self._app.on_partitions_revoked.connect(self._revoked)
-        self._app.on_before_shutdown.connect(self._leaving)
         await self._app.start()
         try:
             yield
@@ -281,20 +295,3 @@ class Worker:
             task.cancel()
         if self._app._crashed.is_set():  # noqa: SLF001 - as above
             self._on_crash(self._app.crash_reason or RuntimeError("the Faust app crashed"))
-
-    async def _revoked(self, *_: object, **__: object) -> None:
-        await self._drain(REVOKE_DRAIN_S, leaving=False)
-
-    async def _leaving(self, *_: object, **__: object) -> None:
-        await self._drain(LEAVE_DRAIN_S, leaving=True)
-
-    async def _drain(self, limit_s: float, *, leaving: bool) -> None:
-        self._ownership.fence()
-        if dispatching := self._background.running():
-            await asyncio.wait(dispatching, timeout=REVOKE_DRAIN_S)
-        await self._deliver.drain(limit_s, leaving=leaving)
-        try:
-            async with asyncio.timeout(COMMIT_LIMIT_S):
-                await self._app.consumer.commit()
-        except TimeoutError:
-            log.warning("drained_without_commit")  # what was finished is known to be, from its attempts

@@ -14,7 +14,10 @@ from processors.deliver.bodies import Bodies
 from processors.deliver.egress import Egress
 from processors.deliver.failing import FailingSubscriptions
 from processors.deliver.finished import FinishedAttempts
-from processors.replay.service import GROUP, ReplayService
+from processors.operations.relay import GROUP as _OPERATIONS
+from processors.operations.relay import OperationsRelay
+from processors.replay.service import GROUP as _REPLAYS
+from processors.replay.service import ReplayService
 from runtime.expired import ExpiredRecords
 from runtime.health import Check
 from runtime.kafka import Appender, EndOffsets
@@ -25,8 +28,7 @@ log = structlog.get_logger(__name__)
 BROKER_PATIENCE_S = 3_600.0
 """A worker that starts during an outage waits for its end; after an hour it says that it cannot."""
 
-PROCESSORS, DELAY, REPLAYS = "processors", "delay", GROUP
-GROUPS = (PROCESSORS, DELAY, REPLAYS)
+PROCESSORS, DELAY, REPLAYS, OPERATING = GROUPS = ("processors", "delay", _REPLAYS, _OPERATIONS)
 """The groups of consumers that a worker is in, without the prefix."""
 
 START_RETRY_S = 1.0
@@ -55,6 +57,7 @@ class Clients:
     failing: FailingSubscriptions
     delay: DelayService
     replays: ReplayService
+    operations: OperationsRelay
     ends: EndOffsets
 
     @contextlib.asynccontextmanager
@@ -73,12 +76,19 @@ class Clients:
             "attempts": lambda: self.finished.running,
             "delay": lambda: self.delay.running,
             "replays": lambda: self.replays.running,
+            "operations": lambda: self.operations.running,
             "records": lambda: self.expired.none,
         }
 
+    @property
+    def reading(self) -> bool:
+        """Whether every reader lives."""
+        some = (self.expired, self.bodies, self.finished, self.failing, self.delay, self.replays, self.operations)
+        return self.tables.reading and all(reader.running for reader in some)
+
     def _in_order(self) -> tuple[Client, ...]:
         first = (self.expired, self.appender, self.tables, self.egress, self.bodies)
-        return (*first, self.finished, self.failing, self.delay, self.replays, self.ends)
+        return (*first, self.finished, self.failing, self.delay, self.replays, self.operations, self.ends)
 
 
 async def _start(client: Client) -> None:

@@ -42,6 +42,7 @@ class WorkerMetrics:
         self.operations_left_out = counter(
             "hooklog_operations_left_out", "Operations that were not told, because there were too many", ["kind"]
         )
+        self.operation_events = counter("hooklog_operation_events", "Operations that became events")
 
         self.lag = gauge("hooklog_lag_records", "Records of this worker's partitions to be done", ["stream"])
         self.waiting = gauge(

@@ -3,12 +3,17 @@
 from collections.abc import Iterable
 
 from rules.view import MATCHED, EventView, Verdict
-from schemas.config import SubscriptionSpec
+from schemas.config import ALL_TOPICS, OPERATIONS_TOPIC, SubscriptionSpec
 from schemas.headers import rfc3339
 
 INACTIVE = "subscription_inactive"
 OTHER_TYPE = "event_type"
 BEFORE = "before_subscription"
+
+
+def topics_named_for(topic_id: str) -> tuple[str, ...]:
+    """What subscriptions name that are of a topic: itself, or all. Of the operations are only those that name them."""
+    return (topic_id,) if topic_id == OPERATIONS_TOPIC else (topic_id, ALL_TOPICS)
 
 
 def judge(subscription: SubscriptionSpec, view: EventView) -> Verdict:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from schemas.ids import RECORD_ID
+from schemas.ids import RECORD_ID, RESERVED_PREFIX
 from schemas.retry import RetrySpec
 from schemas.tls import TlsSpec
 
@@ -34,6 +34,12 @@ MIN_PER_SECOND = 0.001
 MAX_BURST = 10_000
 DEFAULT_DISABLE_AFTER_DAYS = 5.0
 """As Stripe and Svix: long enough for a long weekend's outage, and shorter than the six days that a delivery lives."""
+
+ALL_TOPICS = "*"
+"""In `topic_id` of a subscription: whatever the topic, but not the operations."""
+
+OPERATIONS_TOPIC = "hooklog.operations"
+"""In `topic_id` of a subscription: what happens to Hooklog itself. No topic has this id."""
 
 RESERVED_HEADERS = frozenset(
     {
@@ -87,6 +93,16 @@ def _pointer(value: str) -> str:
     if not _JSON_POINTER.fullmatch(value):
         raise ValueError("is not a JSON pointer (RFC 6901), such as /data/id")
     return value
+
+
+def check_unreserved(record_id: str) -> None:
+    """Passes an id that a record may have.
+
+    Raises:
+        ValueError: it is one of Hooklog's own.
+    """
+    if record_id.startswith(RESERVED_PREFIX):
+        raise ValueError(f"begins with {RESERVED_PREFIX}, as only Hooklog's own ids do")
 
 
 RecordId = Annotated[str, BeforeValidator(lambda value: check_id(value) if isinstance(value, str) else value)]
@@ -193,7 +209,7 @@ class SubscriptionSpec(_WithSecrets):
     kind: ClassVar[str] = "subscriptions"
 
     id: RecordId
-    topic_id: Annotated[str, BeforeValidator(lambda v: v if v == "*" or not isinstance(v, str) else check_id(v))]
+    topic_id: Annotated[str, BeforeValidator(lambda v: v if v == ALL_TOPICS or not isinstance(v, str) else check_id(v))]
     subscriber_name: str = Field(default="", max_length=200)
     target_url: str = Field(max_length=2_048)
     is_active: bool = True

@@ -8,6 +8,9 @@ from ulid import ULID
 RECORD_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """What a producer may choose as the id of a source, topic or subscription."""
 
+RESERVED_PREFIX = "hooklog."
+"""Ids that begin so are Hooklog's own; no source, topic or subscription may have one."""
+
 
 def new_id() -> str:
     """A ULID, 26 characters, that sorts by the millisecond of its making (github.com/ulid/spec)."""

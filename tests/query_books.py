@@ -9,8 +9,9 @@ from schemas.delivery import Delivery
 from schemas.dispatch import Dispatch
 from schemas.event import Event
 from schemas.ids import delivery_id, derived_id
+from schemas.operation import Operation, SubjectKind, encode_operation
 from schemas.rejection import Rejection, encode_rejection
-from schemas.streams import REJECTIONS
+from schemas.streams import OPERATIONS, REJECTIONS
 from tests.projections_fixture import Projections, Stages, make_attempt, make_delivery, make_event
 
 HOUR_MS = 3_600_000
@@ -32,6 +33,7 @@ class Books:
     deliveries: list[Delivery] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
+    operations: list[Operation] = field(default_factory=list)
     states: dict[str, str] = field(default_factory=dict)
 
 
@@ -56,6 +58,8 @@ def write_books(seed: int, count: int) -> Books:
             _dispatch(books, event, chance)
         if chance.random() < 0.2:
             books.rejections.append(_rejection(event, chance))
+        if chance.random() < 0.2:
+            books.operations.append(_operation(event, chance))
     return books
 
 
@@ -122,6 +126,22 @@ def _rejection(event: Event, chance: random.Random) -> Rejection:
     )
 
 
+def _operation(event: Event, chance: random.Random) -> Operation:
+    name = chance.choice(SUBSCRIPTIONS)
+    return Operation(
+        operation_id=derived_id(event.received_ms, "operation", event.event_id),
+        kind=chance.choice(("dead_letter", "breaker.opened")),
+        at_ms=event.received_ms + HOUR_MS // 2,
+        subject_kind=SubjectKind.SUBSCRIPTION,
+        subject_id=name,
+        topic_id=event.topic_id,
+        subscription_id=name,
+        event_id=event.event_id,
+        message="it was given up",
+        detail={"reason": "http_500", "attempts": 3},
+    )
+
+
 async def store_books(books: Books, projections: Projections) -> None:
     """Appends everything as the stages do."""
     async with Stages(projections.settings) as stages:
@@ -134,9 +154,11 @@ async def store_books(books: Books, projections: Projections) -> None:
         await stages.attempts(books.attempts)
         for rejection in books.rejections:
             await stages.raw(REJECTIONS, encode_rejection(rejection))
+        for operation in books.operations * 2:  # the same again is the same row
+            await stages.raw(OPERATIONS, encode_operation(operation))
 
 
 def until_stored(books: Books, projections: Projections) -> None:
     """Returns when all of it can be read."""
-    for table in ("events", "dispatches", "deliveries", "attempts", "rejections"):
+    for table in ("events", "dispatches", "deliveries", "attempts", "rejections", "operations"):
         projections.until_count(table, len(getattr(books, table)))

@@ -12,6 +12,7 @@ from processors.config.agent import ConfigAgent, Hold
 from processors.config.decide import ConfigRules
 from processors.config.intake import Intake
 from processors.metrics import WorkerMetrics
+from processors.operations.tell import Operations
 from rules.addresses import AddressPolicy
 from runtime.kafka import Appender, NotStoredError, Outgoing
 from runtime.keyring import Keyring
@@ -84,7 +85,9 @@ async def bench(kafka: RunningKafka) -> AsyncIterator[Bench]:
     await appender.start()
     await tables.start()
     rules = ConfigRules(KEYRING, AddressPolicy.of([]))
-    agent = ConfigAgent(rules, tables, KEYRING, appender, WorkerMetrics())
+    metrics = WorkerMetrics()
+    operations = Operations(appender, lambda: 0, metrics)
+    agent = ConfigAgent(rules, tables, KEYRING, appender=appender, operations=operations, metrics=metrics)
     yield Bench(agent, tables, appender, names, kafka.bootstrap)
     await tables.stop()
     await appender.stop()

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from processors.deliver.failing import QUIET_S, FailingSubscriptions
-from processors.deliver.reports import Detail, Reports
+from processors.deliver.reports import Reports
 from processors.tasks import Tasks
 from rules.failing import MIN_FAILURES, WARNINGS_PERCENT
 from schemas.headers import MalformedRecordError
 from schemas.health import decode_health
+from schemas.operation import Operation, OperationKind
 from schemas.streams import HEALTH
 from tests.kafka_fixture import RunningKafka
 from tests.oracle.kafka_reader import Rec, read_stream
@@ -43,7 +44,7 @@ class Clinic:
             kafka_topic=self.bench.names(HEALTH),
             appender=self.bench.appender,
             gone=self.bench.worker(),
-            reports=Reports(Tasks(crashed), self.tell),
+            reports=Reports(Tasks(crashed), self.tell, lambda: self.now_ms),
             now_ms=lambda: self.now_ms,
             monotonic_s=lambda: self.now_ms / 1_000,
         )
@@ -52,9 +53,9 @@ class Clinic:
         await started.load(0)
         return started
 
-    async def tell(self, kind: str, subscription_id: str, detail: Detail) -> None:
-        assert (kind, subscription_id) == ("subscription_failing", "s")
-        self.told.append(int(detail["percent"]))
+    async def tell(self, operation: Operation) -> None:
+        assert (operation.kind, operation.subject_id) == (OperationKind.SUBSCRIPTION_FAILING, "s")
+        self.told.append(int(operation.detail["percent"]))
 
     async def attempt(self, worker: FailingSubscriptions, *, success: bool = False) -> None:
         await worker.attempted(0, self.bench.subscription(), success=success)

@@ -14,6 +14,7 @@ from processors.config.decide import ConfigRules
 from processors.config.intake import Intake
 from processors.deliver.gone import GoneSubscriptions
 from processors.metrics import WorkerMetrics
+from processors.operations.tell import Operations
 from rules.addresses import AddressPolicy
 from runtime.kafka import Appender, Outgoing
 from runtime.keyring import Keyring
@@ -99,9 +100,10 @@ async def bench(kafka: RunningKafka) -> AsyncIterator[Bench]:
     await appender.start()
     await tables.start()
     rules = ConfigRules(KEYRING, AddressPolicy.of([]))
-    yield Bench(
-        ConfigAgent(rules, tables, KEYRING, appender, WorkerMetrics()), tables, appender, names, kafka.bootstrap
-    )
+    metrics = WorkerMetrics()
+    operations = Operations(appender, lambda: 0, metrics)
+    agent = ConfigAgent(rules, tables, KEYRING, appender=appender, operations=operations, metrics=metrics)
+    yield Bench(agent, tables, appender, names, kafka.bootstrap)
     await tables.stop()
     await appender.stop()
 

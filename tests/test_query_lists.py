@@ -79,6 +79,7 @@ KEYS: dict[str, Callable[[dict[str, Any]], tuple[Any, ...]]] = {
     "deliveries": lambda row: (row["created_at"], row["delivery_id"]),
     "attempts": lambda row: (row["started_at"], row["event_id"], row["attempt"]),
     "rejections": lambda row: (row["received_at"], row["rejection_id"]),
+    "operations": lambda row: (row["at"], row["operation_id"]),
 }
 
 
@@ -212,6 +213,17 @@ def test_deliveries_and_attempts_and_rejections_are_filtered(projections: Projec
     assert {row["rejection_id"] for row in rejected} == {item.rejection_id for item in wanted}
 
 
+def test_operations_are_filtered_and_show_their_detail_as_it_was(projections: Projections, books: Books) -> None:
+    some = books.operations[0]
+    for name in ("kind", "subject_kind", "subject_id", "subscription_id", "topic_id", "event_id"):
+        rows = walk(projections, "operations", limit=500, **{name: getattr(some, name)})
+        assert {row["operation_id"] for row in rows} == {
+            item.operation_id for item in books.operations if getattr(item, name) == getattr(some, name)
+        }
+    (row,) = ask(projections, "operations", event_id=some.event_id)["data"]
+    assert (row["message"], row["detail"]) == (some.message, some.detail)
+
+
 def test_one_delivery_and_one_rejection_are_found_by_id(projections: Projections, books: Books) -> None:
     tried = books.attempts[0]
     delivery = ask(projections, f"deliveries/{tried.delivery_id}")
@@ -283,6 +295,7 @@ def test_what_looks_like_sql_is_only_ever_a_value(projections: Projections, book
         ),
         ("attempts", ("delivery_id", "event_id", "subscription_id", "topic_id")),
         ("rejections", ("source_id", "topic_id", "code")),
+        ("operations", ("kind", "subject_id", "subscription_id", "topic_id", "event_id", "delivery_id")),
     ):
         for name in names:
             rows = ask(projections, path, limit=500, **{name: probe})["data"]

@@ -17,6 +17,7 @@ from processors.dispatch.dedup import Deduplicator
 from processors.dispatch.findings import Findings
 from processors.dispatch.index import SubscriptionIndex
 from processors.metrics import WorkerMetrics
+from processors.operations.tell import Operations
 from projections.writer.batch import Batch, Place
 from projections.writer.rows import PROJECTIONS, Row
 from projections.writer.store import store
@@ -175,6 +176,7 @@ class Behind:
             index=SubscriptionIndex(running.tables.table("subscriptions")),
             dedup=Deduplicator(running.bootstrap, running.names(DISPATCHES), folder),
             appender=running.appender,
+            operations=Operations(running.appender, lambda: 1, WorkerMetrics()),
             pass_on=self._nothing,
             now_ms=lambda: 1,
             metrics=WorkerMetrics(),

@@ -1,4 +1,4 @@
-"""`hooklog events | deliveries | attempts | rejections`: what happened, newest first, or the life of one."""
+"""`hooklog events | deliveries | attempts | rejections | operations`: what happened, newest first, or one life."""
 
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -15,6 +15,7 @@ EVENT_EXAMPLES = ("hooklog events --topic orders --since 1h", "hooklog events 01
 DELIVERY_EXAMPLES = ("hooklog deliveries --status failed --since 1d", "hooklog deliveries --event 01M80QK7N… --json")
 ATTEMPT_EXAMPLES = ("hooklog attempts --subscription billing --status retrying",)
 REJECTION_EXAMPLES = ("hooklog rejections --source github --since 1h",)
+OPERATION_EXAMPLES = ("hooklog operations --since 7d", "hooklog operations --kind dead_letter --subscription billing")
 
 MAX_ROWS = 100_000
 """Beyond it `hooklog sql` is the tool."""
@@ -32,6 +33,7 @@ ATTEMPT_COLUMNS = (
     *("started_at", "event_id", "subscription_id", "attempt", "status", "response_status_code", "error"),
     *("duration_ms", "next_attempt_at"),
 )
+OPERATION_COLUMNS = ("at", "kind", "subject_kind", "subject_id", "message")
 REJECTION_COLUMNS = ("received_at", "rejection_id", "topic_id", "source_id", "code", "reason", "source_ip")
 
 Since = Annotated[
@@ -124,6 +126,21 @@ def rejections(
     """List refused requests, and why each was refused."""
     filters = {"source_id": source, "topic_id": topic, "code": code, "since": since, "until": until}
     _list(Gateway(read_settings()), "rejections", filters, (limit, REJECTION_COLUMNS, as_json))
+
+
+def operations(
+    *,
+    kind: Annotated[str | None, typer.Option(help="Of this kind only, such as dead_letter.")] = None,
+    subject: Annotated[str | None, typer.Option(help="About the record or stream of this id only.")] = None,
+    subscription: Subscription = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List what happened to Hooklog itself: dead letters, refused records, breakers, disabled subscriptions."""
+    filters = {"kind": kind, "subject_id": subject, "subscription_id": subscription, "since": since, "until": until}
+    _list(Gateway(read_settings()), "operations", filters, (limit, OPERATION_COLUMNS, as_json))
 
 
 def delivery_filters(

@@ -8,9 +8,13 @@ import structlog
 from processors.config.decide import ConfigRules, Decision
 from processors.config.intake import Intake
 from processors.metrics import WorkerMetrics
+from processors.operations.kinds import of_outcome
+from processors.operations.tell import Operations, record_of
 from runtime.kafka import Appender, NotStoredError, Outgoing
 from runtime.keyring import Keyring
 from runtime.tables import ConfigTables
+from schemas.config import SubscriptionSpec
+from schemas.operation import Operation
 from schemas.outcome import Outcome, encode_outcome
 from schemas.stored import encode_record
 from schemas.streams import OUTCOMES, TABLES
@@ -41,6 +45,7 @@ class ConfigAgent:
         tables: what is stored.
         keyring: seals the secrets.
         appender: stores.
+        operations: tells people.
         metrics: counts.
     """
 
@@ -49,7 +54,9 @@ class ConfigAgent:
         rules: ConfigRules,
         tables: ConfigTables,
         keyring: Keyring,
+        *,
         appender: Appender,
+        operations: Operations,
         metrics: WorkerMetrics,
     ) -> None:
         self._metrics = metrics
@@ -57,6 +64,7 @@ class ConfigAgent:
         self._tables = tables
         self._keyring = keyring
         self._appender = appender
+        self._operations = operations
 
     async def apply(self, intakes: list[Intake], hold: Hold) -> None:
         """Stores what the records change, then what came of each; returns when the broker has all of it.
@@ -81,12 +89,17 @@ class ConfigAgent:
             await self._store(wave, decisions, hold.still)
             if not await hold.settled():
                 raise NotStoredError("the intake streams are not ours any more")
-            outcomes = [decision.outcome for decision in decisions if decision.outcome]
-            await self._appender.append_all(
-                [Outgoing(OUTCOMES, encode_outcome(outcome), outcome.id.encode()) for outcome in outcomes]
-            )
-            for outcome in outcomes:
-                self._tell(outcome)
+            await self._tell_all(decisions)
+
+    async def _tell_all(self, decisions: list[Decision]) -> None:
+        """Stores the outcomes and, within their bound, what people are told of them."""
+        outcomes = [decision.outcome for decision in decisions if decision.outcome]
+        operations = self._operations.admitted(filter(None, map(_operation, decisions)))
+        records = [Outgoing(OUTCOMES, encode_outcome(outcome), outcome.id.encode()) for outcome in outcomes]
+        await self._appender.append_all([*records, *map(record_of, operations)])
+        self._operations.stored(operations)
+        for outcome in outcomes:
+            self._tell(outcome)
 
     def _tell(self, outcome: Outcome) -> None:
         self._metrics.config.labels(outcome.result).inc()
@@ -134,6 +147,12 @@ class ConfigAgent:
         value = encode_record(decision.record, self._keyring.seal) if decision.record else None
         headers = [("hl-version", b"%d" % intake.offset)]
         return Outgoing(TABLES[intake.kind], value, intake.key, headers)
+
+
+def _operation(decision: Decision) -> Operation | None:
+    spec = decision.record.spec if decision.record else None
+    topic_id = spec.topic_id if isinstance(spec, SubscriptionSpec) else ""
+    return of_outcome(decision.outcome, topic_id) if decision.outcome else None
 
 
 def waves(intakes: list[Intake]) -> list[list[Intake]]:

@@ -13,7 +13,7 @@ from rules.sign import UnusableSecretError, signing_key
 from rules.verify.registry import check_config
 from rules.verify.verifier import AuthConfigError
 from runtime.keyring import CannotOpenError, Keyring
-from schemas.config import SPECS, SourceSpec, Spec, SubscriptionSpec
+from schemas.config import SPECS, SourceSpec, Spec, SubscriptionSpec, check_unreserved
 from schemas.headers import rfc3339
 from schemas.outcome import Outcome, OutcomeAction, OutcomeResult
 from schemas.stored import MASK, Record, map_secrets, masked, secrets_in, unmasked
@@ -65,9 +65,10 @@ class ConfigRules:
                 return _deletion(intake, record_id, current)
             return _change(intake, self._spec(intake, record_id, current), current)
         except RefusedError as refusal:
-            return Decision(_refusal(intake, refusal, current))
+            return Decision(_refusal(intake, refusal, current), current)
 
     def _spec(self, intake: Intake, record_id: str, current: Record[Spec] | None) -> Spec:
+        _check_id(record_id)  # of a change only: what has such an id from before can be deleted
         document = self._open_secrets(intake, record_id, _unmasked(intake.document(record_id), current))
         try:
             spec = SPECS[intake.kind].model_validate(document)
@@ -100,6 +101,13 @@ class ConfigRules:
             raise RefusedError(
                 "invalid", "target_url", "leads to a private address; HOOKLOG_EGRESS_ALLOW opens exceptions"
             )
+
+
+def _check_id(record_id: str) -> None:
+    try:
+        check_unreserved(record_id)
+    except ValueError as error:
+        raise RefusedError("invalid", "id", str(error)) from None
 
 
 def _check_signing(spec: SubscriptionSpec) -> None:

@@ -1,8 +1,9 @@
 """One attempt from its start to its stored outcome.
 
-The order makes it exact: request, then what follows from it stored (retry or dead letter, then the end of a
-subscription whose endpoint is gone), then the attempt record stored, then it counts as finished. A recorded attempt
-therefore always has its follow-up; the other order would lose retries in a crash between the two.
+The order makes it exact: request, then what follows from it stored (retry, or dead letter and the operation that tells
+of it, then the end of a subscription whose endpoint is gone), then the attempt record stored, then it counts as
+finished. A recorded attempt therefore always has its follow-up; the other order would lose retries in a crash between
+the two.
 """
 
 import asyncio
@@ -21,6 +22,8 @@ from processors.deliver.job import Job
 from processors.deliver.payload import TransformFailedError, formed
 from processors.deliver.request import headers_of
 from processors.metrics import WorkerMetrics
+from processors.operations.kinds import dead_letter, unreadable
+from processors.operations.tell import Operations, record_of
 from rules.ladder import Ladder
 from rules.retry import EXPIRED, Answer, Chance, NextStep, after_failure, end_ms_of
 from rules.shown_url import shown_url
@@ -30,7 +33,7 @@ from schemas.config import SubscriptionSpec
 from schemas.delivery import Delivery, encode_delivery
 from schemas.headers import trace_id
 from schemas.stored import Record
-from schemas.streams import ATTEMPTS, DEAD, Stream
+from schemas.streams import ATTEMPTS, DEAD, DELIVERIES, Stream
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +73,7 @@ class AttemptStep:
         gone: ends subscriptions.
         failing: ends those that have failed for long.
         appender: stores.
+        operations: tells people.
         ladder: the retry streams.
         parking: the park streams.
         now_ms: the clock, epoch milliseconds.
@@ -84,6 +88,7 @@ class AttemptStep:
         gone: GoneSubscriptions,
         failing: FailingSubscriptions,
         appender: Appender,
+        operations: Operations,
         ladder: Ladder,
         parking: Ladder,
         now_ms: Callable[[], int],
@@ -95,6 +100,7 @@ class AttemptStep:
         self._gone = gone
         self._failing = failing
         self._appender = appender
+        self._operations = operations
         self._ladder = ladder
         self._parking = parking
         self._now_ms = now_ms
@@ -140,13 +146,17 @@ class AttemptStep:
     async def store(self, job: Job, outcome: Outcome) -> None:
         """Stores what follows, then the attempt; returns when the broker has all of it."""
         if outcome.follow_up is not None:
-            stream, delivery = outcome.follow_up
-            await self._append(_delivery_record(stream, delivery))
+            await self._follow(*outcome.follow_up, outcome.attempt)
         if outcome.tried is not None and outcome.answer is not None:
             await self._conclude(job, outcome.tried, outcome.answer)
         await self._append(_attempt_record(outcome.attempt, job.partition))
         self._metrics.count(outcome.attempt)
         _tell(outcome.attempt, trace_id(job.delivery.traceparent))
+
+    async def _follow(self, stream: Stream, delivery: Delivery, attempt: Attempt) -> None:
+        told = [dead_letter(delivery, attempt)] if stream is DEAD else []
+        await self._append(_delivery_record(stream, delivery), *map(record_of, told))
+        self._operations.stored(told)
 
     async def _conclude(self, job: Job, tried: Record[SubscriptionSpec], answer: Answer) -> None:
         if answer.gone:
@@ -201,20 +211,22 @@ class AttemptStep:
     async def bury(self, record: ConsumerRecord, error: str) -> None:
         """Makes a record that is no delivery a dead letter."""
         headers = [*record.headers, ("hl-reason", f"unreadable: {error}".encode())]
-        await self._append(Outgoing(DEAD, record.value, record.key, headers))
+        told = self._operations.admitted([unreadable(DELIVERIES, record, error)])
+        await self._append(Outgoing(DEAD, record.value, record.key, headers), *map(record_of, told))
+        self._operations.stored(told)
 
     async def put_back(self, delivery: Delivery) -> None:
         """Sends a delivery that came before it is due back to wait."""
         await self._append(_delivery_record(self.tier(delivery.due_ms), delivery))
 
-    async def _append(self, record: Outgoing) -> None:
+    async def _append(self, record: Outgoing, *others: Outgoing) -> None:
         try:
-            await self._appender.append_surely(record)
+            await self._appender.append_all([record, *others])
         except RecordTooLargeError as error:
             # It came from elsewhere, as large as a record can be. Its story goes on without its body.
             log.warning("body_dropped", stream=record.stream.name, error=str(error))
             headers = [(name, raw[:MAX_KEPT_HEADER_BYTES]) for name, raw in record.headers]
-            await self._appender.append_surely(record._replace(value=b"", headers=headers))
+            await self._appender.append_all([record._replace(value=b"", headers=headers), *others])
 
     def tier(self, due_ms: int) -> Stream:
         """The retry stream that a delivery due then goes to now."""

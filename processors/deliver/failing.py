@@ -142,7 +142,7 @@ class FailingSubscriptions:
                 reason = f"failing for {_duration(self._now_ms() - step.since_ms)}"
                 await self._gone.end(subscription, reason)
             else:
-                await self._reports.warned(subscription, step)
+                await self._reports.warned(subscription, step, known.failing.since_ms)
         await self._write(partition, spec.id, known)
 
     async def _write(self, partition: int, record_id: str, known: _Known) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import orjson
 import structlog
 
+from processors.operations.kinds import AUTOMATIC
 from runtime.kafka import Appender, Outgoing
 from runtime.keyring import Keyring
 from runtime.tables import ConfigTables
@@ -18,7 +19,6 @@ from schemas.streams import INTAKE
 
 log = structlog.get_logger(__name__)
 
-ACTOR = "hooklog"
 REASON = "the endpoint answered 410 Gone"
 
 MAX_REMEMBERED = 10_000
@@ -60,7 +60,7 @@ class GoneSubscriptions:
     async def _append(self, subscription: Record[SubscriptionSpec], reason: str) -> None:
         spec = subscription.spec.model_copy(update={"is_active": False})
         headers = [
-            ("hl-actor", ACTOR.encode()),
+            ("hl-actor", AUTOMATIC.encode()),
             ("hl-if-version", b"%d" % subscription.version),
             ("hl-reason", reason.encode()),
         ]

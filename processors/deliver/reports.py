@@ -7,16 +7,14 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import structlog
-
 from processors.deliver.job import Job
+from processors.operations import kinds
 from processors.tasks import Tasks
 from rules.breaker import BreakerState
 from rules.failing import Warn
 from schemas.config import SubscriptionSpec
+from schemas.operation import Operation
 from schemas.stored import Record
-
-log = structlog.get_logger(__name__)
 
 QUIET_S = 600.0
 """Of one subscription's breaker, an opening is told so often at most, and its closing only when the opening was."""
@@ -24,15 +22,8 @@ QUIET_S = 600.0
 MAX_REMEMBERED = 10_000
 """Breakers that were told of; a forgotten one is told of again."""
 
-Detail = dict[str, str | int | float]
-
-Tell = Callable[[str, str, Detail], Coroutine[Any, Any, None]]
-"""Stores what happened: its kind, the subscription's id, and more."""
-
-
-async def tell_log(kind: str, subscription_id: str, detail: Detail) -> None:
-    """Tells whoever reads the log."""
-    log.warning(kind, subscription=subscription_id, **detail)
+Tell = Callable[[Operation], Coroutine[Any, Any, None]]
+"""Stores what happened."""
 
 
 class Reports:
@@ -41,12 +32,16 @@ class Reports:
     Args:
         tasks: runs what nobody waits for.
         tell: stores what happened.
-        monotonic_s: the clock.
+        now_ms: the clock, epoch milliseconds.
+        monotonic_s: another clock, for how long it is quiet.
     """
 
-    def __init__(self, tasks: Tasks, tell: Tell = tell_log, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, tasks: Tasks, tell: Tell, now_ms: Callable[[], int], monotonic_s: Callable[[], float] = time.monotonic
+    ) -> None:
         self._tasks = tasks
         self._tell = tell
+        self._now_ms = now_ms
         self._monotonic_s = monotonic_s
         self._opened_s: dict[str, float] = {}  # oldest first
         self._open: set[str] = set()
@@ -54,16 +49,19 @@ class Reports:
     def breaker(self, job: Job, state: BreakerState) -> None:
         """A breaker has changed."""
         if state is BreakerState.OPEN and self._is_news(job.lane):
-            self._tasks.spawn(self._tell("breaker_opened", job.lane, {}))
+            self._tell_of_breaker(job, state)
         elif state is BreakerState.CLOSED and job.lane in self._open:
             self._open.discard(job.lane)
             open_s = self._monotonic_s() - self._opened_s[job.lane]
-            self._tasks.spawn(self._tell("breaker_closed", job.lane, {"open_s": round(open_s)}))
+            self._tell_of_breaker(job, state, round(open_s))
 
-    async def warned(self, subscription: Record[SubscriptionSpec], warn: Warn) -> None:
-        """A subscription will be disabled, if it goes on failing; returns when that is stored."""
-        detail: Detail = {"percent": warn.percent, "disabled_from_ms": warn.disable_ms}
-        await self._tell("subscription_failing", subscription.spec.id, detail)
+    async def warned(self, subscription: Record[SubscriptionSpec], warn: Warn, since_ms: int) -> None:
+        """A subscription has only failed since then and will be disabled; returns when that is stored."""
+        await self._tell(kinds.failing(subscription, warn, since_ms, self._now_ms()))
+
+    def _tell_of_breaker(self, job: Job, state: BreakerState, open_s: int = 0) -> None:
+        # Nobody waits for it: whoever stores it keeps the bound on what waits.
+        self._tasks.spawn(self._tell(kinds.breaker(job.lane, job.delivery.topic_id, state, self._now_ms(), open_s)))
 
     def _is_news(self, record_id: str) -> bool:
         now_s = self._monotonic_s()

@@ -14,6 +14,8 @@ from processors.dispatch.index import SubscriptionIndex
 from processors.dispatch.join import join
 from processors.dispatch.reading import Reading
 from processors.metrics import WorkerMetrics
+from processors.operations.kinds import unreadable
+from processors.operations.tell import Operations, record_of
 from rules.dedup import First
 from rules.match import newest_creation
 from runtime.kafka import Appender, Outgoing
@@ -21,7 +23,7 @@ from runtime.tables import ConfigTables
 from schemas.delivery import Delivery, encode_delivery
 from schemas.dispatch import Dispatch, encode_dispatch
 from schemas.headers import first_values
-from schemas.streams import DELIVERIES, DISPATCHES
+from schemas.streams import DELIVERIES, DISPATCHES, EVENTS
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +44,7 @@ class Dispatcher:
         index: the subscriptions by topic.
         dedup: knows what was sent before; loaded for the partition.
         appender: stores.
+        operations: tells people.
         pass_on: told of deliveries that are stored.
         now_ms: the clock, epoch milliseconds.
         metrics: counts.
@@ -56,6 +59,7 @@ class Dispatcher:
         index: SubscriptionIndex,
         dedup: Deduplicator,
         appender: Appender,
+        operations: Operations,
         pass_on: PassOn,
         now_ms: Callable[[], int],
         metrics: WorkerMetrics,
@@ -68,6 +72,7 @@ class Dispatcher:
         self._index = index
         self._dedup = dedup
         self._appender = appender
+        self._operations = operations
         self._pass_on = pass_on
         self._now_ms = now_ms
 
@@ -93,11 +98,18 @@ class Dispatcher:
 
         for some in _chunks(deliveries(), MAX_UNACKED):  # one event's deliveries in memory at a time, and one chunk
             await self._pass_on(some, await self._appender.append_all(some))
-        stored = await self._appender.append_all([_told(dispatch) for dispatch in dispatches])
+        stored = await self._store(dispatches, readings)
         firsts = (sighting for sighting in sightings if sighting.offset not in duplicates)
         self._dedup.remember(partition, firsts, stored, records[0].timestamp)
         for dispatch in dispatches:
             self._tell(dispatch)
+
+    async def _store(self, dispatches: list[Dispatch], readings: list[Reading]) -> list[RecordMetadata]:
+        unread = (unreadable(EVENTS, reading.record, reading.error) for reading in readings if reading.error)
+        operations = self._operations.admitted(unread)
+        stored = await self._appender.append_all([*map(_told, dispatches), *map(record_of, operations)])
+        self._operations.stored(operations)
+        return stored[: len(dispatches)]
 
     def _tell(self, dispatch: Dispatch) -> None:
         self._metrics.events.inc()

@@ -6,13 +6,11 @@ from typing import Any
 
 from processors.dispatch.findings import Findings, Records
 from processors.dispatch.type_index import TypeIndex, Types
-from rules.match import INACTIVE, OTHER_TYPE
+from rules.match import INACTIVE, OTHER_TYPE, topics_named_for
 from rules.view import EventView, Verdict
 from runtime.tables import Table
 from schemas.config import SubscriptionSpec
 from schemas.stored import Record
-
-ALL_TOPICS = "*"
 
 
 class TopicIndex:
@@ -69,7 +67,7 @@ class SubscriptionIndex:
     def find(self, view: EventView) -> Findings:
         """Judges the subscriptions of the event's topic, and those of all topics."""
         findings = Findings()
-        for topic_id in (view.viewed.topic_id, ALL_TOPICS):
+        for topic_id in topics_named_for(view.viewed.topic_id):
             if (topic := self._by_topic.get(topic_id)) is not None:
                 topic.find(view, findings)
         return findings

@@ -5,10 +5,9 @@ from dataclasses import replace
 
 from aiokafka import ConsumerRecord
 
-from processors.dispatch.index import ALL_TOPICS
 from processors.dispatch.join import delivery_of
 from processors.dispatch.reading import Reading
-from rules.match import judge
+from rules.match import judge, topics_named_for
 from rules.view import EventView
 from schemas.config import SubscriptionSpec
 from schemas.delivery import BodyRef, Delivery
@@ -71,7 +70,7 @@ class Remaker:
     def _judged(
         self, event: Event, body_ref: BodyRef | None, subscription: Record[SubscriptionSpec]
     ) -> tuple[list[Delivery], str]:
-        if subscription.spec.topic_id not in {ALL_TOPICS, event.topic_id}:
+        if subscription.spec.topic_id not in topics_named_for(event.topic_id):
             return [], OTHER_TOPIC
         if reason := judge(subscription.spec, EventView(event)).reason:
             return [], reason

@@ -80,6 +80,28 @@ REJECTION: dict[str, Any] = {
     "unrecorded": 0,
 }
 
+OPERATION: dict[str, Any] = {
+    "operation_id": "01KE0Q6ZGE6BTMJ1ZYM1Q4N0XW",
+    "kind": "dead_letter",
+    "at": "2026-01-05T17:09:12.345Z",
+    "subject_kind": "subscription",
+    "subject_id": "deploy",
+    "topic_id": "pushes",
+    "subscription_id": "deploy",
+    "event_id": _EVENT_ID,
+    "delivery_id": _DELIVERY_ID,
+    "message": "a delivery to deploy was given up after 10 attempts: http_500",
+    "detail": {
+        "reason": "http_500",
+        "attempts": 10,
+        "last_status_code": 500,
+        "error": "",
+        "event_type": "push",
+        "source_id": "github",
+        "replay_id": "",
+    },
+}
+
 TIMELINE: dict[str, Any] = {
     "event": {name: value for name, value in EVENT.items() if name not in {"matched", "duplicate"}}
     | {"payload": "{}", "payload_encoding": "text"},

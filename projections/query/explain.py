@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from projections.query.lookups import PAYLOADS, earliest_ms
 from projections.query.shown import Document, epoch_ms_of
-from rules.match import BEFORE, judge, newest_creation
+from rules.match import BEFORE, judge, newest_creation, topics_named_for
 from rules.shortcuts import shortcuts_of
 from rules.view import EventView, Verdict
 from runtime.clickhouse import Client
@@ -18,7 +18,6 @@ from schemas.event import Event
 from schemas.stored import SHOWN_ONLY
 from schemas.values import is_too_deep
 
-ALL_TOPICS = "*"
 OTHER_TOPIC = "topic"
 
 MAX_SHOWN_BYTES = 65_536
@@ -59,7 +58,7 @@ def read_explanation(client: Client, event_id: str, subscription_id: str, clocks
 
 
 def _verdict(spec: SubscriptionSpec, view: EventView) -> Verdict:
-    if spec.topic_id not in {view.viewed.topic_id, ALL_TOPICS}:
+    if spec.topic_id not in topics_named_for(view.viewed.topic_id):
         return Verdict(OTHER_TOPIC, f"the subscription is of topic {spec.topic_id}")
     return judge(spec, view)
 

@@ -18,6 +18,8 @@ EXACT: Mapping[str, str] = {
     "reason": "String",
     "code": "String",
     "kind": "String",
+    "subject_kind": "String",
+    "subject_id": "String",
     "response_status_code": "UInt16",
 }
 """Columns that are compared as they are, and their types."""

@@ -49,6 +49,7 @@ EVENTS = Listing("events", (moment_key("received_at"), text_key("event_id"), *PL
 REJECTIONS = Listing("rejections", (moment_key("received_at"), text_key("rejection_id"), *PLACE), with_payload=True)
 DELIVERIES = Listing("deliveries", (moment_key("created_at"), text_key("delivery_id"), text_key("subscription_id")))
 ATTEMPTS = Listing("attempts", (moment_key("started_at"), text_key("event_id"), number_key("attempt", 16), *PLACE))
+OPERATIONS = Listing("operations", (moment_key("at"), text_key("operation_id")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What happened, as lists and one by one: events, deliveries, attempts and rejections."""
+"""What happened, as lists and one by one: events, deliveries, attempts, rejections and operations."""
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
@@ -7,13 +7,14 @@ import orjson
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from projections.query.examples import ATTEMPT, DELIVERY, EVENT, EXPLANATION, REJECTION, TIMELINE
+from projections.query.examples import ATTEMPT, DELIVERY, EVENT, EXPLANATION, OPERATION, REJECTION, TIMELINE
 from projections.query.explain import read_explanation
 from projections.query.filters import conditions_of, dispatched_conditions
 from projections.query.listing import (
     ATTEMPTS,
     DELIVERIES,
     EVENTS,
+    OPERATIONS,
     REJECTIONS,
     Listing,
     Page,
@@ -28,6 +29,7 @@ from projections.query.parameters import (
     DeliveriesQuestion,
     EventsQuestion,
     ListQuestion,
+    OperationsQuestion,
     RejectionsQuestion,
 )
 from projections.query.readers import Readers
@@ -72,6 +74,11 @@ def _add_lists(router: APIRouter, readers: Readers, now_ms: Clock) -> None:
         """Refused requests."""
         return await _list(readers, REJECTIONS, question, now_ms())
 
+    @router.get("/operations", **listed(OPERATION))
+    async def list_operations(question: Annotated[OperationsQuestion, Query()]) -> Response:
+        """What happened to Hooklog itself: dead letters, refused records, subscriptions that fail or were disabled."""
+        return await _list(readers, OPERATIONS, question, now_ms(), _operation)
+
 
 def _add_single(router: APIRouter, readers: Readers, clocks_apart_ms: int) -> None:
     @router.get("/events/{event_id}", **found(TIMELINE))
@@ -109,11 +116,21 @@ def _add_single(router: APIRouter, readers: Readers, clocks_apart_ms: int) -> No
         )
 
 
-async def _list(readers: Readers, listing: Listing, question: ListQuestion, now_ms: int) -> Response:
+async def _list(
+    readers: Readers,
+    listing: Listing,
+    question: ListQuestion,
+    now_ms: int,
+    shown: Callable[[Document], Document] = shown_row,
+) -> Response:
     start = start_of(listing.table, question, listing.key, now_ms)
     conditions = conditions_of(question)
     page = await readers.run(lambda client: read_page(client, listing, question, start, conditions))
-    return json_of(page_document(page, [shown_row(row) for row in page.rows]))
+    return json_of(page_document(page, [shown(row) for row in page.rows]))
+
+
+def _operation(row: Document) -> Document:
+    return shown_row(row) | {"detail": orjson.loads(row["detail"])}
 
 
 def page_document(page: Page, rows: Sequence[Document]) -> Document:

@@ -99,6 +99,18 @@ class RejectionsQuestion(ListQuestion):
     payload: bool = Field(default=False, description="Whether rows have the beginning of the body.")
 
 
+class OperationsQuestion(ListQuestion):
+    """What happened to Hooklog itself."""
+
+    kind: Filter = Field(None, description="Such as `dead_letter` or `breaker.opened`.")
+    subject_kind: Literal["source", "topic", "subscription", "stream"] | None = None
+    subject_id: Filter = None
+    topic_id: Filter = None
+    subscription_id: Filter = None
+    event_id: Filter = None
+    delivery_id: Filter = None
+
+
 class StatsQuestion(ListQuestion):
     """Figures by hour or day."""
 

@@ -17,7 +17,7 @@ MAX_RECORDS = 500
 """At a time: about 15 ms of work, so that whoever waits for the query API gets a turn."""
 
 MAX_PARTITION_FETCH_BYTES = 1_048_576
-"""Bounds what is read ahead to 41 MiB for 41 partitions; a larger record still comes, alone."""
+"""Bounds what is read ahead to 57 MiB for 57 partitions; a larger record still comes, alone."""
 
 FETCH_WAIT_MS = 200
 """aiokafka asks for one partition more only when its last request is answered: no row waits longer for that."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from projections.writer.cells import header_map, moment, moment_or_none, raw_text
+from projections.writer.operation_rows import operation_cells
 from projections.writer.replay_rows import replay_cells
 from projections.writer.states import delivery_version, requests_made
 from schemas.attempt import Attempt, AttemptKind, AttemptStatus, decode_attempt
@@ -16,7 +17,17 @@ from schemas.event import decode_event
 from schemas.headers import Headers
 from schemas.outcome import decode_outcome
 from schemas.rejection import decode_rejection
-from schemas.streams import ATTEMPTS, DELIVERIES, DISPATCHES, EVENTS, OUTCOMES, REJECTIONS, REPLAYS, Stream
+from schemas.streams import (
+    ATTEMPTS,
+    DELIVERIES,
+    DISPATCHES,
+    EVENTS,
+    OPERATIONS,
+    OUTCOMES,
+    REJECTIONS,
+    REPLAYS,
+    Stream,
+)
 
 
 class StoredRecord(Protocol):
@@ -250,6 +261,11 @@ def replay_rows(record: StoredRecord) -> list[Row]:
     return [] if cells is None else [_row("replays", record, **cells)]
 
 
+def operation_rows(record: StoredRecord) -> list[Row]:
+    """What happened to Hooklog itself."""
+    return [_row("operations", record, **operation_cells(record.value))]
+
+
 def _row(table: str, source: StoredRecord, /, **cells: Any) -> Row:
     # The record's place makes a row that is written twice identical to itself.
     return Row(table, msgspec.json.encode(cells | {"_partition": source.partition, "_offset": source.offset}))
@@ -263,5 +279,6 @@ PROJECTIONS = (
     Projection(ATTEMPTS, attempt_rows),
     Projection(OUTCOMES, outcome_rows),
     Projection(REPLAYS, replay_rows),
+    Projection(OPERATIONS, operation_rows),
 )
 """Every stream that becomes rows."""
