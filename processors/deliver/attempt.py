@@ -199,14 +199,7 @@ class AttemptStep:
     def cut(self, delivery: Delivery) -> None:
         """Tells of a branch that ends here, because its delivery has ended with another one."""
         self._metrics.forks_cut.inc()
-        log.info(
-            "fork_cut",
-            delivery_id=delivery.delivery_id,
-            event_id=delivery.event_id,
-            subscription=delivery.subscription_id,
-            attempt=delivery.attempt,
-            parks=delivery.parks,
-        )
+        log.info("fork_cut", delivery_id=delivery.delivery_id, attempt=delivery.attempt, parks=delivery.parks)
 
     async def bury(self, record: ConsumerRecord, error: str) -> None:
         """Makes a record that is no delivery a dead letter."""
