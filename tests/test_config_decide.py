@@ -251,3 +251,24 @@ def test_in_a_wave_no_id_comes_twice_and_their_order_is_kept(keys: list[bytes]) 
     cut = waves(intakes)
     assert [record for wave in cut for record in wave] == intakes
     assert all(len({record.key for record in wave}) == len(wave) for wave in cut)
+
+
+@pytest.mark.parametrize("kind", ["sources", "topics", "subscriptions"])
+def test_an_id_of_hooklogs_own_is_refused_and_what_has_one_from_before_can_be_deleted(kind: str) -> None:
+    own = b"hooklog.operations"
+    values = {"sources": {"auth_type": "none"}, "topics": {"source_id": "s"}, "subscriptions": GOOD}
+    assert refusal(decide(intake(values[kind], key=own, kind=kind))) == ("invalid", "id")
+    near = decide(intake(values[kind], key=b"hooklog", kind=kind)).outcome
+    assert near is not None
+    assert near.result is OutcomeResult.APPLIED
+    assert decide(intake(None, key=own), existing(id="hooklog.operations")).writes
+
+
+def test_a_subscription_may_name_the_operations() -> None:
+    assert decide(intake(GOOD | {"topic_id": "hooklog.operations"})).writes
+
+
+def test_a_refusal_leaves_the_record_that_is_there_and_names_it() -> None:
+    there = existing(topic_id="hooklog.operations")
+    decision = decide(intake(GOOD | {"target_url": "no"}), there)
+    assert (decision.record, decision.writes) == (there, False)

@@ -5,7 +5,7 @@ import fnmatch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.match import INACTIVE, OTHER_TYPE, matches_type, skip_reason
+from rules.match import INACTIVE, OTHER_TYPE, matches_type, skip_reason, topics_named_for
 from schemas.config import SubscriptionSpec
 
 TYPES = st.text("ab.*", max_size=8)
@@ -13,6 +13,12 @@ TYPES = st.text("ab.*", max_size=8)
 
 def subscription(**fields: object) -> SubscriptionSpec:
     return SubscriptionSpec.model_validate({"id": "s", "topic_id": "t", "target_url": "http://example.com/"} | fields)
+
+
+def test_a_subscription_of_all_topics_gets_every_topic_but_the_operations() -> None:
+    assert topics_named_for("orders") == ("orders", "*")
+    assert topics_named_for("hooklog.other") == ("hooklog.other", "*")
+    assert topics_named_for("hooklog.operations") == ("hooklog.operations",)
 
 
 def test_a_subscription_without_types_gets_every_type() -> None:

@@ -8,6 +8,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from standardwebhooks import Webhook
 
+from tests.oracle.http import get
 from tests.oracle.kafka_reader import Rec, produce, read_stream
 from tests.oracle.receiver import Receiver, body_of
 from tests.oracle.sender import Sender
@@ -113,6 +114,27 @@ async def test_a_dead_letter_a_refused_record_and_a_410_arrive_signed_and_are_li
     letter = await told(receiver, "/ok/operations", "dead_letter", dead["id"])
     assert json.loads(body_of(letter))["event_id"] == sent.event_id
     assert {entry.webhook_id for entry in await receiver.at("/ok/every-topic")} == {sent.event_id}
+
+
+async def test_records_that_cannot_be_read_and_an_endpoint_that_is_left_alone_are_told_of(
+    stack: Stack, receiver: Receiver, team: Team
+) -> None:
+    for stream in ("events", "deliveries", "retry.1s", "park.5s"):
+        await produce(stack.bootstrap, f"hooklog.{stream}", b"k", b"no record of ours")
+    await rows(stack, "operations", 1, kind="record.unreadable", subject_id="events")
+    found = await rows(stack, "operations", 3, kind="record.unreadable", subject_id="deliveries")
+    assert all("cannot be read: header" in row["message"] for row in found)
+
+    topic = await team.github_topic()
+    dead = await team.subscribe(topic, receiver.url("/dead/left-alone"), retry={"delays_s": [1] * 9})
+    sender = Sender([stack.ports["ingest"]], topic, SECRET)
+    for number in range(20):
+        await sender.send_one("push", b'{"n":%d}' % number)
+    (opened,) = await rows(stack, "operations", 1, kind="breaker.opened", subject_id=dead["id"])
+    assert opened["topic_id"] == topic
+    metrics = (await get(stack.ports["processors"], "/metrics")).body.decode()
+    assert 'hooklog_operations_total{kind="breaker.opened"} ' in metrics
+    await stack.admin("DELETE", f"/api/v1/subscriptions/{dead['id']}")
 
 
 async def test_operations_go_the_ordinary_road_with_types_filter_transform_and_format(
