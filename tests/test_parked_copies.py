@@ -4,9 +4,11 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from faust.types import TP
 
 from processors.batchfed.acker import Token
+from processors.deliver import agent
 from processors.deliver.agent import DeliverAgent
 from processors.deliver.gates import Stop
 from processors.deliver.job import Job
@@ -47,11 +49,12 @@ class SlowlyParked:
                 SimpleNamespace(
                     load=self._nothing,
                     has=lambda _, key: key in self.finished,
+                    ended=lambda *_: False,
                     add=lambda _, key: self.finished.add(key),
                 ),
             ),
             failing=cast("Any", SimpleNamespace(load=self._nothing)),
-            step=cast("Any", SimpleNamespace(park=self._park)),
+            step=cast("Any", SimpleNamespace(park=self._park, lease=self._nothing)),
             bodies=cast("Any", None),
             gates=cast(
                 "Any",
@@ -59,6 +62,7 @@ class SlowlyParked:
                     stop=lambda *_: Stop("breaker_open", cooldown_s=1.0),
                     delay_s=lambda *_: 0.1,
                     hold_s=lambda *_: 0.0,
+                    clear=lambda: None,
                 ),
             ),
             tables=cast("Any", SimpleNamespace(subscription=lambda _: subscription, as_new_as=self._nothing)),
@@ -79,6 +83,25 @@ class SlowlyParked:
             partition=0, offset=offset, timestamp=NOW_MS, value=delivery.value, headers=encode_delivery(delivery)
         )
         await self.agent.take(1, [(Token((TP("deliveries", 0), 1), offset), cast("Any", record))])
+
+
+async def test_a_drain_that_cancels_a_parking_before_its_first_step_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(agent, "MAX_LEAVING", 1)
+    worker = SlowlyParked()
+    worker.stored.set()
+    async with asyncio.timeout(10):
+        for offset in range(3):
+            await worker.take(offset, DELIVERY)
+            await worker.agent.drain(0, leaving=False)
+        assert worker.parked == worker.acked == []
+        await worker.take(3, DELIVERY)
+
+    async def acked() -> bool:
+        return worker.acked == [3]
+
+    await until("the last one parked", acked)
 
 
 async def test_a_parked_delivery_that_is_back_early_is_judged_again_and_not_taken_for_a_repeat() -> None:
