@@ -16,6 +16,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -50,14 +51,35 @@ MAX_LEASE_MS = 62_000
 WATCH_S = 60.0
 _ERROR_PAUSE_S = 0.5
 
+ItemT = TypeVar("ItemT")
+
+
+class _Newest(Generic[ItemT]):
+    """So many of what was added last."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._there: set[ItemT] = set()
+        self._order: deque[ItemT] = deque()
+
+    def __contains__(self, item: ItemT) -> bool:
+        return item in self._there
+
+    def add(self, item: ItemT) -> None:
+        if item in self._there:
+            return
+        self._there.add(item)
+        self._order.append(item)
+        if len(self._order) > self._most:
+            self._there.discard(self._order.popleft())
+
 
 class _Partition:
     """What is known of one partition."""
 
     def __init__(self) -> None:
-        self.finished: set[Key | ParkKey] = set()
-        self.order: deque[Key | ParkKey] = deque()
-        self.ended: dict[str, None] = {}  # by the time of their end
+        self.finished = _Newest[Key | ParkKey](MAX_KEYS)
+        self.ended = _Newest[str](MAX_ENDS)
         self.lease_until_ms: dict[Key, int] = {}
         self.position = 0
         self.watch_until_s = 0.0
@@ -65,19 +87,7 @@ class _Partition:
     def add(self, key: Key | ParkKey) -> None:
         if len(key) == 2:  # noqa: PLR2004 - an attempt, and not a parking
             self.lease_until_ms.pop(key, None)
-        if key in self.finished:
-            return
         self.finished.add(key)
-        self.order.append(key)
-        if len(self.order) > MAX_KEYS:
-            self.finished.discard(self.order.popleft())
-
-    def end(self, delivery_id: str) -> None:
-        if delivery_id in self.ended:
-            return
-        self.ended[delivery_id] = None
-        if len(self.ended) > MAX_ENDS:
-            del self.ended[next(iter(self.ended))]
 
     def read(self, record: ConsumerRecord) -> None:
         try:
@@ -86,7 +96,7 @@ class _Partition:
             return  # the projections record it as an offender
         key = (attempt.delivery_id, attempt.attempt)
         if attempt.ends:
-            self.end(attempt.delivery_id)
+            self.ended.add(attempt.delivery_id)
         if attempt.kind is AttemptKind.PARKED:
             self.add((*key, attempt.parks))
         elif attempt.kind is not AttemptKind.LEASE:
@@ -168,7 +178,7 @@ class FinishedAttempts:
         """
         self._parts[partition].add(key)
         if ends:
-            self._parts[partition].end(key[0])
+            self._parts[partition].ended.add(key[0])
 
     def lease_until_ms(self, partition: int, key: Key) -> int:
         """Until when another worker may have it on the wire, epoch milliseconds; 0 when none has."""
