@@ -41,6 +41,12 @@ def delivery(subscription: str, delivery_id: str = "") -> Rec:
     return record(BODY, ce_id="e1", hl_subscription=subscription, hl_delivery_id=delivery_id or subscription)
 
 
+def told(subscription: str, operation_id: str = "o1") -> Rec:
+    """An operation that tells of a dead letter of the event."""
+    fields = {"kind": "dead_letter", "event_id": "e1", "operation_id": operation_id}
+    return record(fields | {"subscription_id": subscription})
+
+
 def dispatch(event_id: str, matched: int, duplicate_of: str = "") -> Rec:
     """A dispatch record."""
     told = {"event_id": event_id, "matched": matched, "duplicate": bool(duplicate_of), "duplicate_of": duplicate_of}
@@ -80,6 +86,7 @@ def perfect() -> Books:
                 record({"kind": "lease"}),
             ],
             dead=[delivery("dead")],
+            operations=[told("dead"), told("dead"), record({"kind": "breaker.opened"})],
         ),
     )
 
@@ -126,6 +133,15 @@ PLANTED: dict[str, tuple[Callable[[Books], Books], str]] = {
         "wrong list of attempts",
     ),
     "a lost dead letter": (lambda b: streams(b, dead=[]), "missing dead letters"),
+    "a dead letter that nobody is told of": (lambda b: streams(b, operations=[]), "never told"),
+    "a dead letter that is told under two ids": (
+        lambda b: streams(b, operations=[*b.streams.operations, told("dead", "o2")]),
+        "told under several ids",
+    ),
+    "a dead letter that is told and none": (
+        lambda b: streams(b, operations=[*b.streams.operations, told("good")]),
+        "told of no dead letter",
+    ),
     "a dead letter too many": (
         lambda b: streams(b, dead=[*b.streams.dead, delivery("good")]),
         "unexpected dead letters",

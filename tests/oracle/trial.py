@@ -100,7 +100,7 @@ class Trial:
         return Books(self.sender.books, await self.receiver.books(), self.wanted, await self._streams())
 
     async def _streams(self, *, events_only: bool = False) -> Streams:
-        names = ("events", "dispatches", "deliveries", "attempts", "dead")
+        names = ("events", "dispatches", "deliveries", "attempts", "dead", "operations")
         read = [
             await read_stream(self.stack.bootstrap, PREFIX + name) if name == "events" or not events_only else []
             for name in names
@@ -122,6 +122,8 @@ class Trial:
             where = " WHERE kind != 'parked'" if table == "attempts" else ""
             (row,) = await self.stack.sql(f"SELECT count() AS n FROM {table} FINAL{where}")  # noqa: S608 - names above
             counts[table] = int(row["n"])
+        told = "SELECT count() AS n FROM operations FINAL WHERE kind = 'dead_letter'"
+        counts["dead letters told"] = int((await self.stack.sql(told))[0]["n"])
         states = await self.stack.sql("SELECT status, count() AS n FROM deliveries FINAL GROUP BY status")
         return counts | {str(row["status"]): int(row["n"]) for row in states}
 
@@ -148,6 +150,7 @@ def _rows(books: Books) -> dict[str, int]:
         "dispatches": len(books.streams.events),
         "attempts": len(attempts_of(books.streams)),
         "projection_errors": 0,
+        "dead letters told": states["FAILED"],
         **{status: count for status, count in states.items() if count},
     }
 

@@ -52,6 +52,7 @@ class Streams:
     deliveries: Sequence[Rec]
     attempts: Sequence[Rec]
     dead: Sequence[Rec]
+    operations: Sequence[Rec] = ()
 
 
 @dataclass
@@ -126,6 +127,7 @@ def judge(books: Books) -> Verdict:
     _judge_arrivals(verdict, books)
     _judge_dispatches(verdict, books)
     _judge_deliveries(verdict, books)
+    _judge_operations(verdict, books)
     _judge_attempts(verdict, books)
     return verdict
 
@@ -208,6 +210,23 @@ def _judge_deliveries(verdict: Verdict, books: Books) -> None:
     verdict.counts |= {"dead letters": len(dead), "repeated dead letters": dead.total() - len(dead)}
     verdict.require_none("missing dead letters", due - dead.keys())
     verdict.require_none("unexpected dead letters", dead.keys() - due)
+
+
+def _judge_operations(verdict: Verdict, books: Books) -> None:
+    told: dict[Pair, set[str]] = {}
+    for operation in dead_letters_told(books.streams):
+        pair = operation["event_id"], operation["subscription_id"]
+        told.setdefault(pair, set()).add(operation["operation_id"])
+    due = {pair for pair, subscription in books.expected().items() if not subscription.succeeds}
+    verdict.require_none("dead letters never told", due - told.keys())
+    verdict.require_none("told of no dead letter", told.keys() - due)
+    verdict.require_none("dead letters told under several ids", (pair for pair, ids in told.items() if len(ids) > 1))
+
+
+def dead_letters_told(streams: Streams) -> list[dict[str, Any]]:
+    """Every operation that tells of a dead letter, repetitions included."""
+    records = [json.loads(record.value or b"{}") for record in streams.operations]
+    return [record for record in records if record["kind"] == "dead_letter"]
 
 
 def _judge_attempts(verdict: Verdict, books: Books) -> None:
