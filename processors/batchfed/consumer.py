@@ -16,6 +16,9 @@ from processors.batchfed.in_loop import LoopConsumer
 
 log = structlog.get_logger(__name__)
 
+SECOND_LOOK_S = 1.0
+"""A leader that has just begun may not know yet how far its followers reach."""
+
 
 class Batch(list[ConsumerRecord]):
     """The records of one partition that came with one fetch.
@@ -78,13 +81,16 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # faust ships no typ
         committed = await self.seek_to_committed()
         partitions = set(self.assignment())
         first, ends = await self.earliest_offsets(*partitions), await self.highwaters(*partitions)
+        if any((committed.get(tp) or 0) > ends[tp] for tp in partitions):
+            await asyncio.sleep(SECOND_LOOK_S)
+            ends = await self.highwaters(*partitions)
         for tp in partitions:
             stored = committed.get(tp)
             known = stored is not None and first[tp] <= stored <= ends[tp]
             position = stored if known else first[tp]
             if stored is not None and not known:
                 await self.app.on_lost(tp, stored, position)
-            if not position or not known:
+            if (not position or not known) and tp in self.assignment():
                 await self._seek(tp, position)
             self._safe[tp] = self._expected[tp] = self._committed_offset[tp] = position
             # What was not stored is with the next commit, so that what expires from now on is noticed.
