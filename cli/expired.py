@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.doctor.finding import Site
 from cli.environment import read_settings
 from cli.exits import FAILED, fail
 from cli.show import print_json
 
 if TYPE_CHECKING:
+    from cli.doctor.finding import Site
     from schemas.expired import Expired
 
 TIMEOUT_S = 30.0
@@ -27,6 +27,8 @@ def expired(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
     """Show records that expired before they were read: by which group, of which stream, and how many."""
+    from cli.doctor.finding import Site
+
     site = Site.visit(read_settings())
     items = _ask(site)
     open_items = [item for item in items if not item.acknowledged_ms]
@@ -65,20 +67,20 @@ def _row(item: "Expired") -> dict[str, Any]:
     }
 
 
-def _ask(site: Site) -> "list[Expired]":
+def _ask(site: "Site") -> "list[Expired]":
     from runtime.expired import read_expired
 
     known = _run(site, read_expired(site.bootstrap, site.names))
     return sorted(known.values(), key=lambda item: item.noticed_ms)
 
 
-def _take_note(site: Site, items: "list[Expired]") -> None:
+def _take_note(site: "Site", items: "list[Expired]") -> None:
     from runtime.expired import acknowledged, append_expired
 
     _run(site, append_expired(site.bootstrap, site.names, acknowledged(items, time.time_ns() // 1_000_000)))
 
 
-def _run(site: Site, asking: Any) -> Any:
+def _run(site: "Site", asking: Any) -> Any:
     import logging
 
     from aiokafka.errors import KafkaError
