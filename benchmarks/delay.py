@@ -71,6 +71,10 @@ class Books:
         self.last_ms = stored_ms
 
 
+async def _lost(*missing: object) -> None:
+    raise RuntimeError(f"nothing expires here: {missing}")
+
+
 async def serve(bootstrap: str) -> None:
     """The service as a worker runs it, until SIGTERM."""
     stop, crashes = asyncio.Event(), list[BaseException]()
@@ -86,6 +90,7 @@ async def serve(bootstrap: str) -> None:
         instance_id="",
         now_ms=now_ms,
         on_crash=crashes.append,
+        on_lost=_lost,
     )
     await appender.start()
     await service.start()

@@ -14,6 +14,7 @@ from typing import Any
 
 from processors.dispatch.index import SubscriptionIndex
 from processors.dispatch.join import join
+from rules.match import newest_creation
 from schemas.config import SubscriptionSpec
 from schemas.event import Event
 from schemas.ids import new_id
@@ -88,7 +89,7 @@ def _times_us(index: SubscriptionIndex) -> Iterator[float]:
     for _ in range(EVENTS):
         of = replace(event, event_id=new_id())
         began = time.thread_time()
-        joined = join(of, index, 1)
+        joined = join(of, index, 1, newest_creation(1, 0))
         yield (time.thread_time() - began) * 1e6
         if len(joined.deliveries) != MATCHING or sum(joined.skipped.values()) != SUBSCRIPTIONS - MATCHING:
             raise SystemExit("the index is wrong")

@@ -9,6 +9,8 @@ from cli.configure.apply_command import apply
 from cli.configure.schema import schema
 from cli.demo import command as demo
 from cli.doctor.command import doctor
+from cli.expired import EXAMPLES as EXPIRED_EXAMPLES
+from cli.expired import expired
 from cli.show import with_examples
 from cli.sql import sql
 from cli.traffic import explain, listen, logs, replay, retry, send, tail
@@ -115,6 +117,7 @@ for panel, command, examples in (
     (LOOK, logs.operations, logs.OPERATION_EXAMPLES),
 ):
     app.command(rich_help_panel=panel, epilog=with_examples(examples))(command)
+app.command(rich_help_panel=LOOK, epilog=with_examples(EXPIRED_EXAMPLES))(expired)
 for look in (sql, doctor, schema):
     app.command(rich_help_panel=LOOK)(look)
 

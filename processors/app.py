@@ -15,7 +15,7 @@ from processors.agents import Parts, register_agents
 from processors.backlog import Backlog
 from processors.batchfed.acker import BatchAcker
 from processors.batchfed.app import BatchApp
-from processors.clients import BROKER_PATIENCE_S, Clients
+from processors.clients import BROKER_PATIENCE_S, DELAY, GROUPS, OPERATING, PROCESSORS, REPLAYS, Clients
 from processors.config.agent import ConfigAgent
 from processors.config.decide import ConfigRules
 from processors.config.newest import NewestConfig
@@ -49,6 +49,7 @@ from processors.watch import watch
 from rules.addresses import AddressPolicy
 from rules.ladder import Ladder
 from rules.verify.plugins import GROUP, add_plugins
+from runtime.expired import ExpiredRecords
 from runtime.garbage import settle
 from runtime.health import Health
 from runtime.hosts import AllowedHosts
@@ -126,6 +127,7 @@ class Worker:
         self._ladder = Ladder(RETRY_TIERS, settings.retry_scale)
         self._parking = Ladder(PARK_TIERS, settings.retry_scale)
         self.metrics = WorkerMetrics()
+        self._expired = ExpiredRecords(settings.bootstrap, self._names, GROUPS, now_ms, self.metrics.registry)
         self._background = Tasks(on_crash)
         self._appender = Appender(settings.bootstrap, self._names, pace_s=APPEND_PACE_S)
         self._operations = Operations(self._appender, now_ms, self.metrics)
@@ -133,12 +135,13 @@ class Worker:
         self._gates = Gates(now_ms, settings.retry_scale, self._spec_of, self._reports.breaker)
         self.clients = self._clients()
         self._app = BatchApp(
-            f"{settings.kafka_prefix}processors",
+            f"{settings.kafka_prefix}{PROCESSORS}",
             bootstrap=settings.bootstrap,
             partitions=settings.partitions,
             session_timeout_s=settings.session_timeout_s,
             data_dir=settings.data_dir / "processors",
             instance_id=settings.instance_id,
+            on_lost=self._expired.of_group(PROCESSORS),
         )
         self._ownership = Ownership(self._app, settings.session_timeout_s)
         self._deliver_acker = BatchAcker(self._app)
@@ -151,8 +154,9 @@ class Worker:
     def _clients(self) -> Clients:
         settings, names, appender = self._settings, self._names, self._appender
         tables = ConfigTables(settings.bootstrap, names, self._keyring)
-        self._gone = GoneSubscriptions(tables, self._keyring, appender)
+        lost, self._gone = self._expired.of_group, GoneSubscriptions(tables, self._keyring, appender)
         return Clients(
+            expired=self._expired,
             tables=tables,
             appender=appender,
             egress=Egress(self._policy, now_ms, settings.egress_dns_servers),
@@ -165,8 +169,9 @@ class Worker:
                 now_ms=now_ms,
                 metrics=self.metrics,
                 on_crash=self._on_crash,
+                on_lost=lost(OPERATING),
             ),
-            replays=ReplayService(RunParts(settings, names, tables, appender, now_ms), self._on_crash),
+            replays=ReplayService(RunParts(settings, names, tables, appender, now_ms), self._on_crash, lost(REPLAYS)),
             finished=FinishedAttempts(settings.bootstrap, names(ATTEMPTS), settings.partitions),
             failing=FailingSubscriptions(
                 bootstrap=settings.bootstrap,
@@ -180,13 +185,14 @@ class Worker:
             delay=DelayService(
                 bootstrap=settings.bootstrap,
                 names=names,
-                group=f"{settings.kafka_prefix}delay",
+                group=f"{settings.kafka_prefix}{DELAY}",
                 ladders=(self._ladder, self._parking),
                 appender=appender,
                 session_timeout_s=settings.session_timeout_s,
                 instance_id=settings.instance_id,
                 now_ms=now_ms,
                 on_crash=self._on_crash,
+                on_lost=lost(DELAY),
             ),
         )
 
@@ -225,7 +231,6 @@ class Worker:
         clients = self.clients
         rules = ConfigRules(self._keyring, self._policy)
         newest = NewestConfig(clients.tables, self._app, self._ownership, self._names)
-        index = SubscriptionIndex(clients.tables.table("subscriptions"))
         return Parts(
             names=self._names,
             on_crash=self._on_crash,
@@ -244,13 +249,14 @@ class Worker:
             dispatcher=Dispatcher(
                 tables=clients.tables,
                 catch_up=newest.catch_up,
-                index=index,
+                index=SubscriptionIndex(clients.tables.table("subscriptions")),
                 dedup=self._dedup,
                 appender=clients.appender,
                 operations=self._operations,
                 pass_on=Shortcut(self._app, self._deliver_acker).take,
                 now_ms=now_ms,
                 metrics=self.metrics,
+                clocks_apart_ms=self._settings.clocks_apart_ms,
             ),
             deliver=self._deliver,
             config_acker=BatchAcker(self._app),
@@ -270,11 +276,9 @@ class Worker:
     @contextlib.asynccontextmanager
     async def http(self) -> AsyncIterator[None]:
         """Serves health and metrics."""
-        checks = self.clients.checks() | {
-            "group": self._ownership.certain,
-            "flow": lambda: self._app.consumer.flowing,
-        }
-        routes = Health("processors", checks, self.metrics.registry).routes()
+        own = {"group": self._ownership.certain, "flow": lambda: self._app.consumer.flowing}
+        checks = self.clients.checks() | own
+        routes = Health("processors", checks, self.metrics.registry, self._expired.reasons).routes()
         app = AllowedHosts(Starlette(routes=routes), [self._settings.host, *self._settings.allowed_host_names])
         async with serving(app, self._settings.host, self._settings.processors_port):
             yield

@@ -14,8 +14,11 @@ from processors.deliver.bodies import Bodies
 from processors.deliver.egress import Egress
 from processors.deliver.failing import FailingSubscriptions
 from processors.deliver.finished import FinishedAttempts
+from processors.operations.relay import GROUP as _OPERATIONS
 from processors.operations.relay import OperationsRelay
+from processors.replay.service import GROUP as _REPLAYS
 from processors.replay.service import ReplayService
+from runtime.expired import ExpiredRecords
 from runtime.health import Check
 from runtime.kafka import Appender, EndOffsets
 from runtime.tables import ConfigTables
@@ -24,6 +27,9 @@ log = structlog.get_logger(__name__)
 
 BROKER_PATIENCE_S = 3_600.0
 """A worker that starts during an outage waits for its end; after an hour it says that it cannot."""
+
+PROCESSORS, DELAY, REPLAYS, OPERATING = GROUPS = ("processors", "delay", _REPLAYS, _OPERATIONS)
+"""The groups of consumers that a worker is in, without the prefix."""
 
 START_RETRY_S = 1.0
 
@@ -42,6 +48,7 @@ class Client(Protocol):
 class Clients:
     """What has to be started before the agents and stopped after them."""
 
+    expired: ExpiredRecords
     tables: ConfigTables
     appender: Appender
     egress: Egress
@@ -63,23 +70,24 @@ class Clients:
             yield
 
     def checks(self) -> dict[str, Check]:
-        """What must run before the worker can do its job."""
+        """What of them must hold before the worker can do its job, by name."""
         return {
             "tables": lambda: self.tables.current,
             "attempts": lambda: self.finished.running,
             "delay": lambda: self.delay.running,
             "replays": lambda: self.replays.running,
             "operations": lambda: self.operations.running,
+            "records": lambda: self.expired.none,
         }
 
     @property
     def reading(self) -> bool:
         """Whether every reader lives."""
-        readers = (self.bodies, self.finished, self.failing, self.delay, self.replays, self.operations)
-        return self.tables.reading and all(reader.running for reader in readers)
+        some = (self.expired, self.bodies, self.finished, self.failing, self.delay, self.replays, self.operations)
+        return self.tables.reading and all(reader.running for reader in some)
 
     def _in_order(self) -> tuple[Client, ...]:
-        first = (self.appender, self.tables, self.egress, self.bodies)
+        first = (self.expired, self.appender, self.tables, self.egress, self.bodies)
         return (*first, self.finished, self.failing, self.delay, self.replays, self.operations, self.ends)
 
 

@@ -32,6 +32,7 @@ class WorkerMetrics:
             "hooklog_answers", "Requests by the class of the answer, such as 2xx, or error", ["answer"]
         )
         self.parked = counter("hooklog_parked", "Deliveries put aside, by reason", ["reason"])
+        self.forks_cut = counter("hooklog_forks_cut", "Deliveries not attempted, because another branch had ended them")
         self.attempt_seconds = seconds("hooklog_attempt_seconds", "From request to answer")
         self.first_attempt_seconds = seconds(
             "hooklog_first_attempt_seconds", "From an event's acceptance to the first request of a delivery"

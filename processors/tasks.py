@@ -20,11 +20,12 @@ class Tasks:
         self._on_crash = on_crash
         self._running: set[asyncio.Task[None]] = set()
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """Starts a task and keeps it until it ends."""
         task = asyncio.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def running(self) -> "list[asyncio.Task[None]]":
         """The tasks that have not ended."""

@@ -21,11 +21,12 @@ from projections.query.replay_selection import CHOICE_SETTINGS
 from projections.query.replays import Replayer
 from projections.query.resend import Resender
 from projections.writer.metrics import WriterMetrics
-from projections.writer.records import Records, Revoked
+from projections.writer.records import GROUP, Records, Revoked
 from projections.writer.rows import PROJECTIONS
 from projections.writer.writer import Writer
 from runtime.admin import AdminKey
 from runtime.clickhouse import CLICKHOUSE_ERRORS, ClickHouse, Client, EngineInUseError, clickhouse_of
+from runtime.expired import ExpiredRecords
 from runtime.garbage import settle
 from runtime.health import Health
 from runtime.hosts import AllowedHosts
@@ -96,7 +97,9 @@ class _Service:
         self._stats = Readers(self._clickhouse, STATS_READERS, LOG_SETTINGS)
         self._choosers = Readers(self._clickhouse, CHOOSERS, CHOICE_SETTINGS)
         self._sql = Readers(self._clickhouse, SQL_READERS, SETTINGS)
-        self._appender = Appender(settings.bootstrap, StreamNames(settings.kafka_prefix))
+        names = StreamNames(settings.kafka_prefix)
+        self._appender = Appender(settings.bootstrap, names)
+        self._expired = ExpiredRecords(settings.bootstrap, names, {GROUP}, _now_ms, self._registry)
         self._appending = False
         self._writer: Writer | None = None
         self._tables_ready = False
@@ -111,6 +114,7 @@ class _Service:
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             writing = asyncio.create_task(self._write())
             connecting = asyncio.create_task(self._connect())
+            await self._expired.start()
             stopping = asyncio.create_task(self._stopping.wait())
             await asyncio.wait({serving, writing, stopping}, return_when=asyncio.FIRST_COMPLETED)
             self._stop()
@@ -119,6 +123,7 @@ class _Service:
             await connecting
             await self._appender.stop()  # after the answers, which wait for its acks
             await writing
+            await self._expired.stop()
 
     def _stop(self) -> None:
         self._stopping.set()
@@ -134,6 +139,7 @@ class _Service:
             resender=Resender(self._logs, self._appender, _now_ms),
             replayer=Replayer(self._logs, self._choosers, self._appender, _now_ms),
             now_ms=_now_ms,
+            clocks_apart_ms=self._settings.clocks_apart_ms,
         )
         api = build_api(admin, self._health(), parts)
         app = HttpMetrics(AllowedHosts(api, self._settings.allowed_host_names), self._registry)
@@ -156,8 +162,9 @@ class _Service:
             "kafka": lambda: self._writer is not None and self._writer.reading_works,
             "clickhouse": lambda: self._writer is not None and self._writer.storing_works,
             "producer": lambda: self._appending,
+            "records": lambda: self._expired.none,
         }
-        return Health("projections", checks, self._registry)
+        return Health("projections", checks, self._registry, self._expired.reasons)
 
     async def _write(self) -> None:
         """Migrates, then writes until the service stops."""
@@ -191,7 +198,7 @@ class _Service:
         streams = [projection.stream for projection in PROJECTIONS]
         # The embedded engine's lock makes sure that there is one such member.
         instance = None if self._settings.clickhouse_url else "embedded"
-        return Records(self._settings, streams, on_revoked, instance)
+        return Records(self._settings, streams, on_revoked, self._expired.of_group(GROUP), instance)
 
     async def _until_migrated(self) -> Client | None:
         while not self._stopping.is_set():

@@ -9,6 +9,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 Check = Callable[[], bool]
+Reasons = Callable[[], list[str]]
+
+
+MAX_REASONS = 20
+"""An answer that a supervisor reads is a few kilobytes; `hooklog expired` lists all."""
 
 
 class Health:
@@ -18,10 +23,14 @@ class Health:
         service: its name.
         checks: what must hold before it can do its job, by name.
         registry: its metrics.
+        reasons: sentences for people that say more of what does not hold.
     """
 
-    def __init__(self, service: str, checks: dict[str, Check], registry: CollectorRegistry) -> None:
+    def __init__(
+        self, service: str, checks: dict[str, Check], registry: CollectorRegistry, reasons: Reasons = list
+    ) -> None:
         self._service = service
+        self._reasons = reasons
         self._checks = checks
         self._registry = registry
 
@@ -43,7 +52,10 @@ class Health:
     async def _ready(self, _: Request) -> Response:
         checks = self.ready()
         ready = all(checks.values())
-        return _json({"service": self._service, "ready": ready, "checks": checks}, 200 if ready else 503)
+        document = {"service": self._service, "ready": ready, "checks": checks}
+        if reasons := self._reasons():
+            document["reasons"] = reasons[:MAX_REASONS]
+        return _json(document, 200 if ready else 503)
 
     async def _metrics(self, _: Request) -> Response:
         return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)

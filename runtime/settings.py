@@ -7,6 +7,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MAX_PORT = 65535
 
+CLOCKS_APART_MS = 2_000
+"""How far the clocks of a cluster's brokers may lie apart: `hooklog doctor` allows this machine as much."""
+
 
 class Settings(BaseSettings):
     """What an operator can set; the defaults run a laptop.
@@ -68,6 +71,11 @@ class Settings(BaseSettings):
     def embedded(self) -> bool:
         """Whether this process belongs to a stack on one machine with an embedded broker."""
         return not self.kafka_bootstrap
+
+    @property
+    def clocks_apart_ms(self) -> int:
+        """How far two times that Kafka gave may be in the wrong order; one broker has one clock."""
+        return 0 if self.embedded else CLOCKS_APART_MS
 
     @property
     def allowed_host_names(self) -> list[str]:

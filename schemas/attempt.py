@@ -69,6 +69,12 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     replay_id: str = ""
     until_ms: int = 0
 
+    @property
+    def ends(self) -> bool:
+        """Whether the delivery needs nothing more after it."""
+        told = self.kind in {AttemptKind.ATTEMPT, AttemptKind.OUTCOME}
+        return told and self.status is not AttemptStatus.RETRYING
+
 
 _DECODER = msgspec.json.Decoder(Attempt)
 

@@ -18,6 +18,7 @@ class OperationKind(StrEnum):
     BREAKER_OPENED = "breaker.opened"
     BREAKER_CLOSED = "breaker.closed"
     RECORD_UNREADABLE = "record.unreadable"
+    RECORDS_EXPIRED = "records.expired"
 
 
 class SubjectKind(StrEnum):

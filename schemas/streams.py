@@ -69,6 +69,9 @@ TABLES = {kind: Stream(f"tables.{kind}", None, single=True) for kind in CONFIG_K
 HEALTH = Stream("tables.health", None)
 """Since when a subscription only fails, in the partition of its deliveries: their owner alone writes there."""
 
+EXPIRED = Stream("tables.expired", None, single=True)
+"""What groups of consumers have missed; every service reads it, and whoever notices writes."""
+
 RETRY_TIERS = tuple(
     Stream(f"retry.{label}", 8 * DAY_MS, delay_s=delay_s)
     for label, delay_s in (
@@ -91,6 +94,7 @@ ALL_STREAMS = (
     *INTAKE.values(),
     *TABLES.values(),
     HEALTH,
+    EXPIRED,
     OUTCOMES,
     EVENTS,
     REJECTIONS,

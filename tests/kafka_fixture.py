@@ -13,9 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 
 from runtime.embedded.broker_files import free_port
 from runtime.embedded.kafka import EmbeddedKafka
+
+
+async def nothing_lost(place: TopicPartition, first: int, then: int) -> None:
+    """For readers of streams of which nothing expires."""
+    raise AssertionError(f"{place} goes on at {then} instead of {first}")
+
 
 DEADLINE_S = 240.0  # a start after a kill takes 5 s; a first download of the jars half a minute
 

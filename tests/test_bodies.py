@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from processors.deliver.bodies import Bodies
 from runtime.kafka import Appender, Outgoing
@@ -19,6 +18,7 @@ from runtime.streams import create_streams
 from schemas.delivery import MAX_INLINE_BODY_BYTES, BodyRef, Delivery
 from schemas.streams import EVENTS, MAX_RECORD_BYTES, StreamNames
 from tests.kafka_fixture import RunningKafka
+from tests.oracle.kafka_reader import expire
 from tests.oracle.stack import until
 
 MIB = 1_048_576
@@ -68,10 +68,7 @@ class Events:
 
     async def expire(self, before: int) -> None:
         """Deletes the oldest records, as retention does."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.settings.bootstrap)
-        await admin.start()
-        await admin.delete_records({TopicPartition(self.kafka_topic, 0): RecordsToDelete(before)})
-        await admin.close()
+        await expire(self.settings.bootstrap, TopicPartition(self.kafka_topic, 0), before)
 
     async def found(self, ref: BodyRef) -> bytes | None:
         """What a delivery with this reference delivers."""

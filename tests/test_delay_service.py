@@ -11,12 +11,13 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from processors.delay.service import HIGH_WATER, DelayService
 from rules.ladder import Ladder
+from runtime.group_reader import Lost
 from runtime.kafka import Appender, Outgoing
 from runtime.settings import Settings
 from runtime.streams import create_streams
 from schemas.delivery import Delivery, decode_delivery, encode_delivery
 from schemas.streams import DELIVERIES, PARK_TIERS, RETRY_TIERS, Stream, StreamNames
-from tests.kafka_fixture import RunningKafka
+from tests.kafka_fixture import RunningKafka, nothing_lost
 
 PARTITIONS = 2
 DEADLINE_S = 60.0
@@ -97,7 +98,7 @@ async def log(kafka: RunningKafka, tmp_path: Path) -> Log:
 class Running:
     """A delay service with its own appender, in an `async with`."""
 
-    def __init__(self, log: Log, clock: Callable[[], int] = now_ms) -> None:
+    def __init__(self, log: Log, clock: Callable[[], int] = now_ms, on_lost: Lost = nothing_lost) -> None:
         self.crashes: list[BaseException] = []
         self._appender = Appender(log.settings.bootstrap, log.names)
         self.service = DelayService(
@@ -110,6 +111,7 @@ class Running:
             instance_id="",
             now_ms=clock,
             on_crash=self.crashes.append,
+            on_lost=on_lost,
         )
 
     async def __aenter__(self) -> Self:

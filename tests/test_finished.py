@@ -7,13 +7,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from processors.deliver import finished
 from processors.deliver.finished import FinishedAttempts
 from runtime.kafka import Appender, Outgoing
 from runtime.settings import Settings
 from runtime.streams import create_streams
-from schemas.attempt import Attempt, AttemptKind, encode_attempt
+from schemas.attempt import Attempt, AttemptKind, AttemptStatus, encode_attempt
 from schemas.streams import ATTEMPTS, StreamNames
 from tests.kafka_fixture import RunningKafka
 
@@ -140,3 +141,32 @@ async def test_memory_is_bounded_and_keeps_the_newest(attempts: Attempts, monkey
         assert reading.has(0, ("d199", 1))
         assert reading.has(0, ("d150", 1))
         assert not reading.has(0, ("d149", 1))
+
+
+async def test_ends_are_bounded_by_themselves_so_that_no_flood_of_parkings_drives_them_out(
+    attempts: Attempts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finished, "MAX_KEYS", 50)
+    monkeypatch.setattr(finished, "MAX_ENDS", 10)
+    async with attempts.reader() as reading:
+        for number in range(12):
+            reading.add(0, (f"d{number}", 2), ends=True)
+        for number in range(200):
+            reading.add(0, (f"p{number}", 1, number))
+        assert [reading.ended(0, f"d{number}") for number in (1, 2, 11)] == [False, True, True]
+        assert not reading.ended(0, "p199")
+        assert not reading.ended(1, "d11")
+
+
+async def test_an_end_is_known_after_load_and_a_retry_a_parking_or_a_lease_is_none(attempts: Attempts) -> None:
+    told = [
+        replace(attempt(1), status=AttemptStatus.SUCCESS),
+        replace(attempt(2, kind=AttemptKind.OUTCOME), status=AttemptStatus.CANCELLED),
+        attempt(3),
+        replace(attempt(4, kind=AttemptKind.PARKED), status=AttemptStatus.FAILED),
+        attempt(5, kind=AttemptKind.LEASE, until_ms=now_ms()),
+    ]
+    await attempts.append(told)
+    async with attempts.reader() as reading:
+        await reading.load(0, now_ms())
+        assert [reading.ended(0, f"d{number}") for number in range(1, 6)] == [True, True, False, False, False]

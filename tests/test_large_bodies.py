@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from tests.oracle.http import get
-from tests.oracle.kafka_reader import Rec, read_stream
+from tests.oracle.kafka_reader import Rec, expire, read_stream
 from tests.oracle.receiver import Receiver
 from tests.oracle.sender import Sender
 from tests.oracle.sink import Entry
@@ -188,8 +187,4 @@ async def test_a_delivery_whose_event_has_expired_is_a_dead_letter_that_says_so(
 
 
 async def _expire(stack: Stack, event: Rec) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=stack.bootstrap)
-    await admin.start()
-    place = TopicPartition("hooklog.events", event.partition)
-    await admin.delete_records({place: RecordsToDelete(event.offset + 1)})
-    await admin.close()
+    await expire(stack.bootstrap, TopicPartition("hooklog.events", event.partition), event.offset + 1)

@@ -22,7 +22,7 @@ from runtime.tables import ConfigTables
 from schemas.config import SourceSpec
 from schemas.stored import Record, encode_record
 from schemas.streams import EVENTS, INTAKE, TABLES, Stream, StreamNames
-from tests.kafka_fixture import RunningKafka
+from tests.kafka_fixture import RunningKafka, nothing_lost
 
 pytestmark = pytest.mark.stack
 
@@ -87,6 +87,7 @@ async def member(kafka: RunningKafka, folder: Path, *streams: Stream) -> AsyncIt
         partitions=1,
         session_timeout_s=10,
         data_dir=folder,
+        on_lost=nothing_lost,
     )
 
     async def read(stream: Any) -> None:

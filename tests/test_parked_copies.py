@@ -1,16 +1,36 @@
 """A parked delivery may be back before its parking is stored for good, when Kafka is slow."""
 
 import asyncio
+import base64
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import orjson
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from faust.types import TP
 
+from processors.app import Worker
 from processors.batchfed.acker import Token
+from processors.deliver import agent
 from processors.deliver.agent import DeliverAgent
 from processors.deliver.gates import Stop
 from processors.deliver.job import Job
+from runtime.kafka import Appender, Outgoing
+from runtime.settings import Settings
+from runtime.streams import create_streams
+from schemas.attempt import Attempt, AttemptKind, AttemptStatus, decode_attempt
 from schemas.delivery import Delivery, encode_delivery
+from schemas.streams import ATTEMPTS, DELIVERIES, INTAKE, MAX_RECORD_BYTES, StreamNames
+from tests.kafka_fixture import RunningKafka
+from tests.oracle.http import get
+from tests.oracle.kafka_reader import read_stream
+from tests.oracle.receiver import Receiver
 from tests.oracle.stack import until
 
 NOW_MS = 1_767_323_045_678
@@ -47,11 +67,12 @@ class SlowlyParked:
                 SimpleNamespace(
                     load=self._nothing,
                     has=lambda _, key: key in self.finished,
+                    ended=lambda *_: False,
                     add=lambda _, key: self.finished.add(key),
                 ),
             ),
             failing=cast("Any", SimpleNamespace(load=self._nothing)),
-            step=cast("Any", SimpleNamespace(park=self._park)),
+            step=cast("Any", SimpleNamespace(park=self._park, lease=self._nothing)),
             bodies=cast("Any", None),
             gates=cast(
                 "Any",
@@ -59,6 +80,7 @@ class SlowlyParked:
                     stop=lambda *_: Stop("breaker_open", cooldown_s=1.0),
                     delay_s=lambda *_: 0.1,
                     hold_s=lambda *_: 0.0,
+                    clear=lambda: None,
                 ),
             ),
             tables=cast("Any", SimpleNamespace(subscription=lambda _: subscription, as_new_as=self._nothing)),
@@ -84,15 +106,120 @@ class SlowlyParked:
         await self.agent.take(1, [(Token((TP("deliveries", 0), 1), offset), cast("Any", record))])
 
 
-async def test_a_parked_delivery_that_is_back_early_is_judged_again_and_not_taken_for_a_repeat() -> None:
+async def test_a_drain_that_cancels_a_parking_before_its_first_step_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(agent, "MAX_LEAVING", 1)
     worker = SlowlyParked()
-    await worker.take(0, DELIVERY)
-    await worker.take(1, DELIVERY.parked(NOW_MS, "breaker_open"))
-    await worker.take(2, DELIVERY)  # a repeat of the first
     worker.stored.set()
+    async with asyncio.timeout(10):
+        for offset in range(3):
+            await worker.take(offset, DELIVERY)
+            await worker.agent.drain(0, leaving=False)
+        assert worker.parked == worker.acked == []
+        await worker.take(3, DELIVERY)
 
-    async def all_acked() -> bool:
-        return sorted(worker.acked) == [0, 1, 2]
+    async def acked() -> bool:
+        return worker.acked == [3]
 
-    await until("every record acknowledged", all_acked)
-    assert worker.parked == [0, 1]
+    await until("the last one parked", acked)
+
+
+@dataclass
+class Real:
+    """A whole worker on a real broker, and one subscription whose endpoint is away."""
+
+    worker: Worker
+    settings: Settings
+    appender: Appender
+
+    @property
+    def names(self) -> StreamNames:
+        return StreamNames(self.settings.kafka_prefix)
+
+    async def deliver(self, number: int) -> None:
+        """Appends a delivery, as dispatch does."""
+        record = self.worker.clients.tables.subscription("billing")
+        assert record is not None
+        item = replace(
+            DELIVERY,
+            delivery_id=f"d{number}",
+            event_id=f"e{number}",
+            generation=record.generation,
+            received_ms=time.time_ns() // 1_000_000,
+        )
+        await self.appender.append_surely(Outgoing(DELIVERIES, item.value, b"billing", encode_delivery(item)))
+
+    async def take_attempts(self, most_bytes: int = MAX_RECORD_BYTES) -> None:
+        """Lets the attempts stream take no record that is larger."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.settings.bootstrap)
+        await admin.start()
+        wanted = ATTEMPTS.settings() | {"max.message.bytes": str(most_bytes)}
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, self.names(ATTEMPTS), wanted)])
+        await admin.close()
+
+    async def told(self, event_id: str) -> list[Attempt]:
+        """The attempt records of an event."""
+        found = await read_stream(self.settings.bootstrap, self.names(ATTEMPTS))
+        return [item for rec in found if (item := decode_attempt(rec.value)).event_id == event_id]
+
+
+@pytest.fixture
+async def real(kafka: RunningKafka, receiver: Receiver, tmp_path: Path) -> AsyncIterator[Real]:
+    settings = Settings(
+        kafka_bootstrap=kafka.bootstrap,
+        kafka_prefix=kafka.new_prefix(),
+        partitions=1,
+        data_dir=tmp_path,
+        egress_allow="127.0.0.0/8",
+        encryption_keys=f"a:{base64.b64encode(b'k' * 32).decode()}",
+        session_timeout_s=10,
+    )
+    await create_streams(settings)
+    crashes: list[BaseException] = []
+    worker = Worker(settings, crashes.append)
+    appender = Appender(settings.bootstrap, StreamNames(settings.kafka_prefix))
+    await appender.start()
+    async with worker.clients.running(), worker.agents():
+        url = receiver.url("/outage/copies")
+        subscription = orjson.dumps({"topic_id": "orders", "target_url": url, "retry": {"delays_s": [600]}})
+        await appender.append_surely(Outgoing(INTAKE["subscriptions"], subscription, b"billing"))
+
+        async def applied() -> bool:
+            return worker.clients.tables.subscription("billing") is not None
+
+        await until("the subscription", applied)
+        yield Real(worker, settings, appender)
+    await appender.stop()
+    assert crashes == []
+
+
+async def test_a_parked_delivery_that_is_back_before_its_parking_is_stored_is_judged_again_and_not_taken_for_a_repeat(
+    real: Real, receiver: Receiver
+) -> None:
+    for number in range(5):
+        await real.deliver(number)
+
+    async def broken() -> bool:
+        return real.worker._gates.open == 1
+
+    await until("an open breaker", broken)
+    await real.take_attempts(most_bytes=100)
+    await real.deliver(9)
+
+    async def back() -> bool:
+        records = await read_stream(real.settings.bootstrap, real.names(DELIVERIES))
+        return any(rec.header("ce_id") == "e9" and rec.header("hl-parks") == "1" for rec in records)
+
+    await until("the copy", back, 60)
+    assert await real.told("e9") == []
+    await real.take_attempts()
+    await get(receiver.port, "/mend/copies")
+
+    async def delivered() -> bool:
+        return any(item.status is AttemptStatus.SUCCESS for item in await real.told("e9"))
+
+    await until("the delivery", delivered, 90)
+    kinds = [item.kind for item in await real.told("e9")]
+    assert kinds[0] is AttemptKind.PARKED
+    assert [entry.webhook_id for entry in await receiver.at("/outage/copies")].count("e9") == 1

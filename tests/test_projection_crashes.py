@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from schemas.attempt import Attempt, AttemptStatus, encode_attempt
 from schemas.delivery import Delivery
 from schemas.streams import ATTEMPTS, DELIVERIES, EVENTS, OUTCOMES
 from tests.kafka_fixture import RunningKafka
+from tests.oracle.kafka_reader import expire
 from tests.projections_fixture import Projections, Stages, make_attempt, make_delivery, make_event, until
 
 pytestmark = pytest.mark.stack
@@ -113,19 +113,11 @@ async def test_records_that_expire_unread_are_named_and_what_is_left_is_stored(p
         for value in values:
             await stages.raw(ATTEMPTS, value)
     stored = projections.settings
-    await expire(stored.bootstrap, f"{stored.kafka_prefix}{ATTEMPTS.name}", 10)
+    await expire(stored.bootstrap, TopicPartition(f"{stored.kafka_prefix}{ATTEMPTS.name}", 0), 10)
     projections.start()
     lost = until(lambda: projections.sql("SELECT * FROM projection_errors FINAL"), "an error")
     assert [(row["code"], row["stream"], row["_partition"]) for row in lost] == [("records_expired", "attempts", 0)]
     await asyncio.to_thread(projections.until_count, "attempts", len(attempts) - (10 - lost[0]["_offset"]))
-
-
-async def expire(bootstrap: str, topic: str, before_offset: int) -> None:
-    """Drops the beginning of partition 0, as retention does."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(before_offset=before_offset)})
-    await admin.close()
 
 
 async def test_records_that_are_none_are_recorded_and_cost_no_other(projections: Projections) -> None:

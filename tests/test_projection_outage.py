@@ -15,7 +15,7 @@ from projections.writer.writer import Writer
 from runtime.clickhouse import Client
 from schemas.attempt import AttemptStatus
 from tests.clickhouse_fixture import Count, count, engine, writer
-from tests.kafka_fixture import RunningKafka
+from tests.kafka_fixture import RunningKafka, nothing_lost
 from tests.projections_fixture import DEADLINE_S, Projections, Stages, make_attempt, make_delivery, make_event
 
 __all__ = ["count", "engine", "writer"]
@@ -39,7 +39,7 @@ async def test_a_table_that_is_away_is_waited_for_without_losing_or_hoarding_row
     metrics = WriterMetrics(registry)
     failures = "hooklog_projections_insert_failures_total"
     streams = [projection.stream for projection in PROJECTIONS]
-    writing = Writer(writer, lambda on_revoked: Records(settings, streams, on_revoked, "test"), metrics)
+    writing = Writer(writer, lambda on_revoked: Records(settings, streams, on_revoked, nothing_lost, "test"), metrics)
     async with Stages(settings) as stages:
         running = asyncio.create_task(writing.run())
         await asyncio.to_thread(writer.command, "RENAME TABLE events TO events_away")

@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.records_to_delete import RecordsToDelete
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,6 +36,7 @@ from schemas.retry import RetrySpec
 from schemas.stored import Record
 from schemas.streams import EVENTS, StreamNames
 from tests.kafka_fixture import RunningKafka
+from tests.oracle.kafka_reader import expire
 from tests.projections_fixture import make_event
 
 
@@ -200,10 +199,7 @@ async def test_records_are_found_by_their_offset_and_those_that_are_gone_are_tol
     await appender.append_all([Outgoing(EVENTS, b"%d" % number, None, partition=0) for number in range(last + 1)])
     await appender.stop()
     place = TopicPartition(names(EVENTS), 0)
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
-    await admin.start()
-    await admin.delete_records({place: RecordsToDelete(before_offset=5)})
-    await admin.close()
+    await expire(settings.bootstrap, place, 5)
     wanted = [0, 4, 5, 5, 6, 40, 2 * MAX_READ_OVER, last, last, last + 1, last + 900]
     async with LogReader(settings.bootstrap) as reader:
         for _ in range(2):  # the second time from behind

@@ -12,6 +12,7 @@ from rules.rate_limit import RateLimit
 from rules.retry import Answer, NextStep
 from schemas.delivery import Delivery
 from schemas.streams import Stream
+from tests.simulation.books import Key, ParkKey
 from tests.simulation.delay import DelayModel
 from tests.simulation.deliver import Assignment
 from tests.simulation.lane import Job, Lane, Rules
@@ -33,7 +34,7 @@ class AttemptFirst(Assignment):
             super().store(job, lane, status, None, answer)
             return
         self.open[job.key] = job
-        last = partial(self._stored, job, lane, answer)
+        last = partial(self._stored, job, lane, status, answer)
         self.store_attempt(job, status, partial(self.append_follow_up, job, follow_up, last))
 
 
@@ -52,6 +53,13 @@ class NothingLoaded(Assignment):
 
     def load(self) -> None:
         """Reads nothing."""
+
+
+class ForksGoOn(Assignment):
+    """Knows which attempts were made, and not which deliveries have ended."""
+
+    def done(self, key: Key | ParkKey) -> bool:
+        return key in self.finished
 
 
 class OneMoreInFlight(Assignment):
@@ -125,6 +133,7 @@ ERRORS = {
     "the attempt before what follows": Parts(assignment=AttemptFirst),
     "committed before it is finished": Parts(assignment=CommittedAtTheStart),
     "finished attempts not loaded": Parts(assignment=NothingLoaded),
+    "ended deliveries attempted": Parts(assignment=ForksGoOn),
     "one more in flight": Parts(assignment=OneMoreInFlight),
     "Retry-After not heard": Parts(assignment=DeafToRetryAfter),
     "one lane for all": Parts(assignment=OneLaneForAll),

@@ -8,7 +8,18 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from runtime.settings import Settings
 from runtime.streams import UnusableStreamsError, create_streams
-from schemas.streams import ALL_STREAMS, ATTEMPTS, DELIVERIES, EVENTS, HEALTH, RETRY_TIERS, TABLES, Stream, StreamNames
+from schemas.streams import (
+    ALL_STREAMS,
+    ATTEMPTS,
+    DELIVERIES,
+    EVENTS,
+    EXPIRED,
+    HEALTH,
+    RETRY_TIERS,
+    TABLES,
+    Stream,
+    StreamNames,
+)
 from tests.kafka_fixture import RunningKafka
 
 
@@ -67,4 +78,4 @@ def test_the_retry_tiers_ascend_and_outlive_their_delay() -> None:
 
 
 def test_only_tables_are_compacted() -> None:
-    assert {stream for stream in ALL_STREAMS if stream.compacted} == {*TABLES.values(), HEALTH}
+    assert {stream for stream in ALL_STREAMS if stream.compacted} == {*TABLES.values(), HEALTH, EXPIRED}

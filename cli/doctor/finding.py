@@ -6,6 +6,7 @@ from enum import StrEnum
 from runtime.settings import Settings
 from runtime.supervisor.data_lock import holder_pid
 from runtime.supervisor.run_file import RunFile, ServiceRow
+from schemas.streams import StreamNames
 
 
 class State(StrEnum):
@@ -66,6 +67,11 @@ class Site:
     def bootstrap(self) -> str:
         """Where Kafka is."""
         return f"127.0.0.1:{self.rows['kafka'].port}" if "kafka" in self.rows else self.settings.bootstrap
+
+    @property
+    def names(self) -> StreamNames:
+        """Turns streams into Kafka topics."""
+        return StreamNames(self.settings.kafka_prefix)
 
     def port(self, service: str, chosen: int) -> int:
         """The port of a service: what the supervisor wrote down goes before the settings."""

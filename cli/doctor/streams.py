@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from cli.doctor.finding import Finding, Site, State, not_up
 from runtime.embedded.kafka_probe import is_port_open, serves_metadata
+from runtime.expired import read_expired
 from runtime.streams import partitions_of
-from schemas.streams import ALL_STREAMS, EVENTS, OUTCOMES, StreamNames
+from schemas.streams import ALL_STREAMS, EVENTS, OUTCOMES
 
 DEADLINE_S = 15.0
 """A broker that is alive answers within milliseconds."""
@@ -20,6 +22,12 @@ MAX_SKEW_S = 2.0
 """Signatures of senders hold for 300 s, and retries are to the second."""
 
 MAX_NAMED = 5
+
+OFFSETS_KEPT = "offsets.retention.minutes"
+MINUTES_A_DAY = 1_440
+OFFSETS_KEPT_DAYS = 60
+MIN_OFFSETS_DAYS = 30
+"""Events are kept so long: a group that comes back before they are gone must know where it was."""
 
 
 async def check_kafka(site: Site) -> Iterator[Finding]:
@@ -32,7 +40,7 @@ async def check_kafka(site: Site) -> Iterator[Finding]:
         async with asyncio.timeout(DEADLINE_S):
             findings.append(await _streams(site))
             if findings[-1].state is State.OK:
-                findings.append(await _clock(site))
+                findings += [await _clock(site), await _expired(site), *await _offsets_kept(site)]
     except (KafkaError, OSError, TimeoutError) as error:
         text = f"cannot be asked: {error or type(error).__name__}"
         findings.append(Finding("streams", State.FAIL, text, "look at Kafka's own log"))
@@ -48,7 +56,7 @@ async def _answers(bootstrap: str) -> bool:
 
 
 async def _streams(site: Site) -> Finding:
-    names = StreamNames(site.settings.kafka_prefix)
+    names = site.names
     expected = {names(stream): partitions_of(stream, site.settings) for stream in ALL_STREAMS}
     admin = AIOKafkaAdminClient(bootstrap_servers=site.bootstrap)
     await admin.start()
@@ -81,8 +89,37 @@ async def _clock(site: Site) -> Finding:
     return Finding("clock", State.OK, "no record of Kafka's is from the future")
 
 
+async def _expired(site: Site) -> Finding:
+    known = await read_expired(site.bootstrap, site.names)
+    missed = [item.text for item in known.values() if not item.acknowledged_ms]
+    if missed:
+        remedy = "hooklog expired lists them, and --acknowledge takes note"
+        return Finding("expired records", State.FAIL, "; ".join(missed[:MAX_NAMED]), remedy)
+    return Finding("expired records", State.OK, "nothing expired before it was read, or somebody has taken note")
+
+
+async def _offsets_kept(site: Site) -> list[Finding]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=site.bootstrap)
+    await admin.start()
+    try:
+        brokers = (await admin.describe_cluster())["brokers"]
+        asked = [ConfigResource(ConfigResourceType.BROKER, str(broker["node_id"])) for broker in brokers]
+        answers = await admin.describe_configs(asked)
+    finally:
+        await admin.close()
+    entries = [entry for answer in answers for resource in answer.resources for entry in resource[4]]
+    minutes = [int(entry[1]) for entry in entries if entry[0] == OFFSETS_KEPT and entry[1]]
+    if not minutes:
+        return []  # the cluster does not tell
+    days = min(minutes) / MINUTES_A_DAY
+    if days < MIN_OFFSETS_DAYS:
+        text = f"{OFFSETS_KEPT} is {min(minutes)}: a group that stands still for {days:g} days forgets its place"
+        return [Finding("offsets", State.WARN, text, f"set it to {OFFSETS_KEPT_DAYS * MINUTES_A_DAY}")]
+    return [Finding("offsets", State.OK, f"Kafka keeps the places of groups for {days:g} days")]
+
+
 async def _newest_append_s(site: Site) -> float | None:
-    names = StreamNames(site.settings.kafka_prefix)
+    names = site.names
     consumer = AIOKafkaConsumer(bootstrap_servers=site.bootstrap, enable_auto_commit=False)
     await consumer.start()
     try:

@@ -19,6 +19,7 @@ MEANINGS = {
     "event_type": "it asks for other event types",
     "filter": "its filter is false",
     "filter_error": "its filter failed",
+    "before_subscription": "the event had come before",
 }
 
 

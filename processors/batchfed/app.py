@@ -8,6 +8,7 @@ from faust.sensors.monitor import Monitor
 from faust.transport.drivers import aiokafka as driver
 
 from processors.batchfed.consumer import BatchConsumer
+from runtime.group_reader import Lost
 
 MAX_POLL_RECORDS = 500
 """Records in one batch: beyond it the cost a record no longer falls."""
@@ -59,6 +60,7 @@ class BatchApp(faust.App):  # type: ignore[misc] # faust ships no types
         session_timeout_s: how long a worker may be silent before its partitions go to another.
         data_dir: where Faust keeps its files; Hooklog stores nothing there.
         instance_id: a name of this worker that no other has, kept over restarts, or empty.
+        on_lost: told of records that were gone before they were read.
     """
 
     def __init__(
@@ -70,7 +72,9 @@ class BatchApp(faust.App):  # type: ignore[misc] # faust ships no types
         session_timeout_s: float,
         data_dir: Path,
         instance_id: str = "",
+        on_lost: Lost,
     ) -> None:
+        self.on_lost = on_lost
         super().__init__(
             name,
             broker=[f"kafka://{address}" for address in bootstrap.split(",")],

@@ -16,6 +16,9 @@ from processors.batchfed.in_loop import LoopConsumer
 
 log = structlog.get_logger(__name__)
 
+SECOND_LOOK_S = 1.0
+"""A leader that has just begun may not know yet how far its followers reach."""
+
 
 class Batch(list[ConsumerRecord]):
     """The records of one partition that came with one fetch.
@@ -74,16 +77,24 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # faust ships no typ
         return not assignment or (self.flow_active and all(tp in self._expected for tp in assignment))
 
     async def perform_seek(self) -> None:
-        """Replaces upstream's: every partition is sought, those without a committed offset to their beginning."""
+        """Replaces upstream's: every partition is sought, at its beginning where its place is not there."""
         committed = await self.seek_to_committed()
         partitions = set(self.assignment())
-        fresh = [tp for tp in partitions if not committed.get(tp)]
-        first = await self.earliest_offsets(*fresh) if fresh else {}
-        for tp in fresh:
-            await self._seek(tp, first.get(tp) or 0)
+        first, ends = await self.earliest_offsets(*partitions), await self.highwaters(*partitions)
+        if any((committed.get(tp) or 0) > ends[tp] for tp in partitions):
+            await asyncio.sleep(SECOND_LOOK_S)
+            ends = await self.highwaters(*partitions)
         for tp in partitions:
-            position = committed.get(tp) or first.get(tp) or 0
-            self._safe[tp] = self._stored[tp] = self._expected[tp] = self._committed_offset[tp] = position
+            stored = committed.get(tp)
+            known = stored is not None and first[tp] <= stored <= ends[tp]
+            position = stored if known else first[tp]
+            if stored is not None and not known:
+                await self.app.on_lost(tp, stored, position)
+            if (not position or not known) and tp in self.assignment():
+                await self._seek(tp, position)
+            self._safe[tp] = self._expected[tp] = self._committed_offset[tp] = position
+            # What was not stored is with the next commit, so that what expires from now on is noticed.
+            self._stored[tp] = position if known else -1
         for offsets in (self._safe, self._stored, self._expected):
             for tp in offsets.keys() - partitions:
                 del offsets[tp]
@@ -201,6 +212,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # faust ships no typ
             log.warning("hole_before_a_batch", partition=str(tp), expected=expected, found=batch[0].offset)
             await self._seek_now(tp)
             return None
+        if batch[0].offset > expected and (first := (await self.earliest_offsets(tp))[tp]) > expected:
+            await self.app.on_lost(tp, expected, min(first, batch[0].offset))
         batch.start, self._expected[tp] = expected, batch[-1].offset + 1
         return batch
 

@@ -59,6 +59,7 @@ class HeldPartition:
         body_bytes: of all bodies that are not stored elsewhere yet.
         finished: the offset below which everything is stored elsewhere; `None` before the first record.
         committed: the offset that was committed last.
+        went_on: the offset at which it went on when records were gone; 0 before that.
     """
 
     tp: TopicPartition
@@ -68,6 +69,7 @@ class HeldPartition:
     body_bytes: int = 0
     finished: int | None = None
     committed: int | None = None
+    went_on: int = 0
     paused: bool = False
     closed: bool = False
 
@@ -92,6 +94,16 @@ class HeldPartition:
         self.body_bytes -= len(entry.record.value or b"")
         while self.entries and self.entries[0].done:
             self.finished = self.entries.popleft().record.offset + 1
+        self._pass_over()
+
+    def go_on(self, offset: int) -> None:
+        """What stood before `offset` and was not read is gone."""
+        self.went_on = offset
+        self._pass_over()
+
+    def _pass_over(self) -> None:
+        if not self.entries and self.went_on:
+            self.finished, self.went_on = self.went_on, 0
 
     def wants_more(self) -> bool:
         """Whether there is room for another fetch."""

@@ -19,6 +19,7 @@ from processors.delay.held import Entry, HeldPartition, Unread
 from processors.tasks import OnCrash, Tasks
 from rules.ladder import SLACK_MS, Ladder
 from runtime.broken_connections import lives
+from runtime.group_reader import GroupReader, Lost
 from runtime.kafka import Appender, Outgoing
 from runtime.pace import pace_fetches
 from schemas.headers import MalformedRecordError, first_values, integer
@@ -61,6 +62,7 @@ class DelayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
         instance_id: a name of this worker that no other has, kept over restarts, or empty.
         now_ms: the clock, epoch milliseconds.
         on_crash: told of an error that nobody expected.
+        on_lost: told of records that were gone before they were read.
     """
 
     def __init__(
@@ -75,7 +77,9 @@ class DelayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
         instance_id: str,
         now_ms: Callable[[], int],
         on_crash: OnCrash,
+        on_lost: Lost,
     ) -> None:
+        self._on_lost = on_lost
         self._bootstrap = bootstrap
         self._group = group
         self._streams = {names(tier): (tier, ladder) for ladder in ladders for tier in ladder.tiers}
@@ -99,7 +103,7 @@ class DelayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
             group_id=self._group,
             group_instance_id=self._instance_id,
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            auto_offset_reset="none",
             max_partition_fetch_bytes=FETCH_BYTES,
             session_timeout_ms=self._session_ms,
             heartbeat_interval_ms=min(3_000, self._session_ms // 5),
@@ -167,10 +171,10 @@ class DelayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
         await self._commit(parts)
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> None:
-        good_s = time.monotonic()
+        good_s, reader = time.monotonic(), GroupReader(consumer, self._lost)
         while True:
             try:
-                batches = await consumer.getmany(timeout_ms=500)
+                batches = await reader.read(500)
             except KafkaError as error:
                 if time.monotonic() - good_s > GIVE_UP_S:
                     raise
@@ -182,6 +186,11 @@ class DelayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
                 part = self._held.get(tp)
                 if part is not None and not part.closed:
                     self._hold(consumer, part, records)
+
+    async def _lost(self, tp: TopicPartition, first: int, then: int) -> None:
+        await self._on_lost(tp, first, then)
+        if part := self._held.get(tp):
+            part.go_on(then)
 
     def _hold(self, consumer: AIOKafkaConsumer, part: HeldPartition, records: list[ConsumerRecord]) -> None:
         taken = records[: max(1, HIGH_WATER - part.waiting)]

@@ -124,7 +124,9 @@ class DeliverAgent:
             stop = Stop(CROWDED)
         if stop is not None:
             await self._leaving.acquire()
-            self._tasks.spawn(self._put_aside(job, stop))
+            job.leaving = True
+            # A drain may cancel it before its first step, and then no line of it runs.
+            self._tasks.spawn(self._put_aside(job, stop)).add_done_callback(lambda _: self._left(job))
 
     def _job(self, token: Token, delivery: Delivery) -> Job:
         subscription = self._tables.subscription(delivery.subscription_id)
@@ -153,7 +155,13 @@ class DeliverAgent:
                 await self._admit(token, delivery)
 
     def _over(self, partition: int, delivery: Delivery) -> bool:
-        return any(self._finished.has(partition, key) for key in (key_of(delivery), park_key_of(delivery)))
+        """Whether a record needs nothing more: its attempt was made or put aside, or its delivery has ended."""
+        if any(self._finished.has(partition, key) for key in (key_of(delivery), park_key_of(delivery))):
+            return True
+        if not self._finished.ended(partition, delivery.delivery_id):
+            return False
+        self._step.cut(delivery)
+        return True
 
     async def _attempt(self, job: Job) -> bool:
         """Makes the attempt, unless it was made; whether the records are finished with it."""
@@ -172,7 +180,7 @@ class DeliverAgent:
             await self._leased_out(job)
             while self._ownership.holds(job.assignment) and not self._may_start():
                 await asyncio.sleep(_POLL_S)
-            if self._finished.has(job.partition, job.key):
+            if self._finished.has(job.partition, job.key) or self._finished.ended(job.partition, job.key[0]):
                 return True
             if not self._ownership.holds(job.assignment):
                 return False
@@ -205,7 +213,7 @@ class DeliverAgent:
             await self._step.store(job, outcome)
         finally:
             del self._unstored[job.key]
-        self._finished.add(job.partition, job.key)
+        self._finished.add(job.partition, job.key, ends=outcome.attempt.ends)
 
     def _end(self, delivery: Delivery, subscription: Record[SubscriptionSpec]) -> Outcome | None:
         """What comes of a delivery that must not be attempted any more; `None` of one that must."""
@@ -250,9 +258,14 @@ class DeliverAgent:
                 await self._park(job, stop)
                 finished = True
         finally:
+            self._left(job)
+        await self._finish(job, finished=finished)
+
+    def _left(self, job: Job) -> None:
+        if job.leaving:
+            job.leaving = False
             self._live.pop(job.key, None)
             self._leaving.release()
-        await self._finish(job, finished=finished)
 
     async def _park(self, job: Job, stop: Stop) -> None:
         delay_s = self._gates.delay_s(job, stop, self.lanes.load(job))
@@ -280,18 +293,9 @@ class DeliverAgent:
         if left:
             await asyncio.wait(left, timeout=1)
         on_wire = [job for job in self.lanes.running.values() if job.give_up_ms]
-        await self._lease(on_wire)
+        await self._step.lease(on_wire)
         log.info("deliver_drained", not_started=len(dropped), cancelled=len(left), leased=len(on_wire))
 
     def _unsettled(self, leaving: bool) -> "list[asyncio.Task[None]]":
         running = [task for task, job in self.lanes.running.items() if leaving or not job.give_up_ms]
         return running + self._tasks.running()
-
-    async def _lease(self, jobs: list[Job]) -> None:
-        if not jobs:
-            return
-        try:
-            async with asyncio.timeout(3):
-                await asyncio.gather(*(self._step.lease(job) for job in jobs))
-        except TimeoutError:
-            log.warning("leases_not_stored", count=len(jobs))  # they only spare repeats

@@ -6,8 +6,9 @@ finished. A recorded attempt therefore always has its follow-up; the other order
 the two.
 """
 
+import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,9 @@ log = structlog.get_logger(__name__)
 DELETED = "subscription_deleted"
 UNFORMED = "transform_failed"
 BODY_GONE = "body_gone"
+
+LEASE_LIMIT_S = 3.0
+"""A drain has to end within the group's patience."""
 
 MAX_KEPT_HEADER_BYTES = 1_024
 """Of each header of a record that is too large for the stream it goes to."""
@@ -165,8 +169,15 @@ class AttemptStep:
         else:
             await self._failing.attempted(job.partition, tried, success=answer.success)
 
-    async def lease(self, job: Job) -> None:
-        """Tells the partition's next owner to wait for the request that is on the wire."""
+    async def lease(self, jobs: Sequence[Job]) -> None:
+        """Tells the partitions' next owners to wait for the requests that are on the wire."""
+        try:
+            async with asyncio.timeout(LEASE_LIMIT_S):
+                await asyncio.gather(*map(self._lease, jobs))
+        except TimeoutError:
+            log.warning("leases_not_stored", count=len(jobs))  # they only spare repeats
+
+    async def _lease(self, job: Job) -> None:
         record = Attempt(
             kind=AttemptKind.LEASE,
             until_ms=job.give_up_ms,
@@ -189,6 +200,11 @@ class AttemptStep:
         )
         await self._append(_attempt_record(record, job.partition))
         self._metrics.parked.labels(reason).inc()
+
+    def cut(self, delivery: Delivery) -> None:
+        """Tells of a branch that ends here, because its delivery has ended with another one."""
+        self._metrics.forks_cut.inc()
+        log.info("fork_cut", delivery_id=delivery.delivery_id, attempt=delivery.attempt, parks=delivery.parks)
 
     async def bury(self, record: ConsumerRecord, error: str) -> None:
         """Makes a record that is no delivery a dead letter."""

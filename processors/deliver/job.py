@@ -25,6 +25,7 @@ class Job:
         give_up_ms: epoch milliseconds at which its request will have ended; 0 before it starts.
         begun: whether it has what the rate limit and the breaker gave it, or will not ask for it any more.
         breaker_round: what the breaker wants to know when it has ended.
+        leaving: whether it has a place among those that are on their way to a park stream.
     """
 
     delivery: Delivery
@@ -36,6 +37,7 @@ class Job:
     give_up_ms: int = 0
     begun: bool = False
     breaker_round: int = 0
+    leaving: bool = False
 
     @property
     def key(self) -> Key:

@@ -17,6 +17,7 @@ from processors.metrics import WorkerMetrics
 from processors.operations.kinds import unreadable
 from processors.operations.tell import Operations, record_of
 from rules.dedup import First
+from rules.match import newest_creation
 from runtime.kafka import Appender, Outgoing
 from runtime.tables import ConfigTables
 from schemas.delivery import Delivery, encode_delivery
@@ -47,6 +48,7 @@ class Dispatcher:
         pass_on: told of deliveries that are stored.
         now_ms: the clock, epoch milliseconds.
         metrics: counts.
+        clocks_apart_ms: how far the brokers' clocks may lie apart.
     """
 
     def __init__(
@@ -61,8 +63,10 @@ class Dispatcher:
         pass_on: PassOn,
         now_ms: Callable[[], int],
         metrics: WorkerMetrics,
+        clocks_apart_ms: int = 0,
     ) -> None:
         self._metrics = metrics
+        self._clocks_apart_ms = clocks_apart_ms
         self._tables = tables
         self._catch_up = catch_up
         self._index = index
@@ -133,7 +137,8 @@ class Dispatcher:
         if first is not None:
             of = f"{dispatch.event_partition}/{first.offset}"
             return msgspec.structs.replace(dispatch, duplicate=True, duplicate_of=of), []
-        result = join(reading.event, self._index, config_version, reading.body_ref)
+        newest = newest_creation(reading.record.timestamp, self._clocks_apart_ms)
+        result = join(reading.event, self._index, config_version, newest, reading.body_ref)
         return (
             msgspec.structs.replace(
                 dispatch, matched=len(result.deliveries), skipped=result.skipped, skips=result.skips

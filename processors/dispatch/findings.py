@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import islice
 
+from rules.match import BEFORE
 from rules.view import FILTER_ERROR, Verdict
 from schemas.config import SubscriptionSpec
 from schemas.dispatch import MAX_LISTED_SKIPS, Skip
@@ -11,6 +12,8 @@ from schemas.stored import Record
 
 Records = dict[str, Record[SubscriptionSpec]]
 """Subscriptions by id."""
+
+_LISTED_FIRST = {FILTER_ERROR: 0, BEFORE: 1}
 
 
 class Findings:
@@ -45,9 +48,20 @@ class Findings:
             self.skipped[verdict.reason] += count
             self._unlisted.append((verdict, ids))
 
+    def only_created_by(self, newest: str) -> None:
+        """Skips those of the matched that were created after the event: it was meant for others, or for nobody.
+
+        Args:
+            newest: the latest `created_at` of those that get it.
+        """
+        late = [record.spec.id for record in self.matched if record.created_at > newest]
+        if late:
+            self.matched = [record for record in self.matched if record.created_at <= newest]
+            self.skip(Verdict(BEFORE), len(late), lambda: late)
+
     def listed(self) -> list[Skip]:
-        """The first of them by name: failed filters before all others, because they are to be mended."""
-        order = sorted(self._unlisted, key=lambda item: item[0].reason != FILTER_ERROR)
+        """The first of them by name: failed filters first, because they are to be mended, then who came too late."""
+        order = sorted(self._unlisted, key=lambda item: _LISTED_FIRST.get(item[0].reason, len(_LISTED_FIRST)))
         listed: list[Skip] = []
         for verdict, ids in order:
             left = MAX_LISTED_SKIPS - len(listed)

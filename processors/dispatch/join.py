@@ -29,9 +29,20 @@ class Join:
     skips: list[Skip]
 
 
-def join(event: Event, index: SubscriptionIndex, config_version: int, body_ref: BodyRef | None = None) -> Join:
-    """Matches an event with the subscriptions of its topic; with a reference the body stays where it is."""
+def join(
+    event: Event, index: SubscriptionIndex, config_version: int, newest: str, body_ref: BodyRef | None = None
+) -> Join:
+    """Matches an event with the subscriptions of its topic.
+
+    Args:
+        event: that came.
+        index: of the subscriptions.
+        config_version: how far their table was read.
+        newest: the latest `created_at` of those that get it.
+        body_ref: where the body stays, when it is too large to travel.
+    """
     found = index.find(EventView(event))
+    found.only_created_by(newest)
     deliveries = [delivery_of(event, subscription, config_version, body_ref) for subscription in found.matched]
     return Join(deliveries, dict(found.skipped), found.listed())
 

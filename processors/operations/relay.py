@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 from processors.metrics import WorkerMetrics
 from processors.tasks import OnCrash, Tasks
 from runtime.broken_connections import lives
+from runtime.group_reader import GroupReader, Lost
 from runtime.kafka import Appender, Outgoing
 from runtime.settings import Settings
 from runtime.tables import ConfigTables
@@ -27,6 +28,9 @@ from schemas.stored import Record
 from schemas.streams import EVENTS, OPERATIONS, StreamNames
 
 log = structlog.get_logger(__name__)
+
+GROUP = "operations"
+"""Without the prefix."""
 
 SOURCE = "hooklog"
 """The source of these events; no record has to exist for it."""
@@ -50,6 +54,7 @@ class OperationsRelay:
         now_ms: the clock, epoch milliseconds.
         metrics: counts.
         on_crash: told of an error that nobody expected.
+        on_lost: told of records that were gone before they were read.
     """
 
     def __init__(
@@ -61,7 +66,9 @@ class OperationsRelay:
         now_ms: Callable[[], int],
         metrics: WorkerMetrics,
         on_crash: OnCrash,
+        on_lost: Lost,
     ) -> None:
+        self._on_lost = on_lost
         self._settings = settings
         self._tables = tables
         self._appender = appender
@@ -77,10 +84,10 @@ class OperationsRelay:
         session_ms = round(self._settings.session_timeout_s * 1_000)
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=self._settings.bootstrap,
-            group_id=f"{self._settings.kafka_prefix}operations",
+            group_id=f"{self._settings.kafka_prefix}{GROUP}",
             group_instance_id=self._settings.instance_id or None,
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            auto_offset_reset="none",
             session_timeout_ms=session_ms,
             heartbeat_interval_ms=min(3_000, session_ms // 5),
         )
@@ -110,9 +117,10 @@ class OperationsRelay:
             self._wanting.discard(record_id)
 
     async def _relay_for_ever(self, consumer: AIOKafkaConsumer) -> None:
+        reader = GroupReader(consumer, self._lost)
         while True:
             try:
-                batches = await consumer.getmany(timeout_ms=500, max_records=MAX_BATCH)
+                batches = await reader.read(500, MAX_BATCH)
             except KafkaError as error:
                 log.warning("operations_poll_failed", error=repr(error))
                 await asyncio.sleep(_ERROR_PAUSE_S)
@@ -121,6 +129,11 @@ class OperationsRelay:
                 told = await self._relay(records)
                 await _commit(consumer, place, records[-1].offset + 1)
                 await asyncio.sleep(told / EVENTS_PER_S)
+
+    async def _lost(self, place: TopicPartition, first: int, then: int) -> None:
+        await self._on_lost(place, first, then)
+        if self._consumer is not None:
+            await _commit(self._consumer, place, then)
 
     async def _relay(self, records: list[ConsumerRecord]) -> int:
         """Stores the events of those that somebody wants; how many."""

@@ -17,6 +17,7 @@ from processors.replay.book import Book, Entry
 from processors.replay.run import Run, RunParts
 from processors.tasks import OnCrash
 from runtime.broken_connections import lives
+from runtime.group_reader import GroupReader, Lost
 from runtime.kafka import NotStoredError
 from schemas.replay import Replay
 from schemas.streams import REPLAYS
@@ -26,8 +27,12 @@ log = structlog.get_logger(__name__)
 MAX_RUNNING = 8
 """Replays at a time in one worker, each with a consumer and some megabytes; the others wait in their order."""
 
+GROUP = "replays"
+"""Without the prefix."""
+
 COMMIT_INTERVAL_S = 5.0
 _ERROR_PAUSE_S = 0.5
+_POSITION_S = 1.0  # there is none before the reader has given it one
 _PLACE_POLL_S = 0.2
 
 
@@ -48,13 +53,15 @@ class ReplayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
     Args:
         parts: what the runs work with.
         on_crash: told of an error that nobody expected.
+        on_lost: told of records that were gone before they were read.
     """
 
-    def __init__(self, parts: RunParts, on_crash: OnCrash) -> None:
+    def __init__(self, parts: RunParts, on_crash: OnCrash, on_lost: Lost) -> None:
+        self._on_lost = on_lost
         settings = parts.settings
         self._parts = parts
         self._stream = parts.names(REPLAYS)
-        self._group = f"{settings.kafka_prefix}replays"
+        self._group = f"{settings.kafka_prefix}{GROUP}"
         self._session_ms = round(settings.session_timeout_s * 1_000)
         self._instance_id = settings.instance_id or None
         self._on_crash = on_crash
@@ -71,7 +78,7 @@ class ReplayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
             group_id=self._group,
             group_instance_id=self._instance_id,
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            auto_offset_reset="none",
             session_timeout_ms=self._session_ms,
             heartbeat_interval_ms=min(3_000, self._session_ms // 5),
         )
@@ -113,9 +120,10 @@ class ReplayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
             await asyncio.wait(self._tasks)
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> None:
+        reader = GroupReader(consumer, self._lost)
         while True:
             try:
-                batches = await consumer.getmany(timeout_ms=500)
+                batches = await reader.read(500)
                 for place, records in batches.items():
                     if part := self._partitions.get(place):
                         for record in records:
@@ -127,10 +135,19 @@ class ReplayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
                 log.warning("replay_poll_failed", error=repr(error))
                 await asyncio.sleep(_ERROR_PAUSE_S)
 
+    async def _lost(self, place: TopicPartition, first: int, then: int) -> None:
+        await self._on_lost(place, first, then)
+        if part := self._partitions.get(place):
+            part.book.position = then
+
     async def _caught_up(self, consumer: AIOKafkaConsumer, place: TopicPartition, part: _Partition) -> bool:
         if part.end is None:
             part.end = (await consumer.end_offsets([place]))[place]
-        return part.held and bool(await consumer.position(place) >= part.end)
+        try:
+            async with asyncio.timeout(_POSITION_S):
+                return part.held and bool(await consumer.position(place) >= part.end)
+        except TimeoutError:
+            return False
 
     def _begin(self, place: TopicPartition, part: _Partition) -> None:
         for replay_id, entry in part.book.entries.items():

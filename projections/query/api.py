@@ -37,6 +37,7 @@ class Parts:
         resender: makes a delivery again.
         replayer: makes many again.
         now_ms: the clock, epoch milliseconds.
+        clocks_apart_ms: how far the brokers' clocks may lie apart.
     """
 
     logs: Readers
@@ -45,6 +46,7 @@ class Parts:
     resender: Resender
     replayer: Replayer
     now_ms: Clock
+    clocks_apart_ms: int
 
 
 def build_api(admin: AdminKey, health: Health, parts: Parts) -> QueryApp:
@@ -60,7 +62,7 @@ def build_api(admin: AdminKey, health: Health, parts: Parts) -> QueryApp:
     add_clickhouse_handler(app)
     app.router.routes.extend(health.routes())
     guarded = [Depends(admin)]
-    app.include_router(log_routes(parts.logs, parts.now_ms), dependencies=guarded)
+    app.include_router(log_routes(parts.logs, parts.now_ms, parts.clocks_apart_ms), dependencies=guarded)
     app.include_router(stats_routes(parts.stats, parts.now_ms), dependencies=guarded)
     app.include_router(_task_routes(parts.logs), dependencies=guarded)
     app.include_router(_resend_routes(parts.resender), dependencies=guarded)

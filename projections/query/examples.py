@@ -131,7 +131,7 @@ EXPLANATION: dict[str, Any] = {
         "is_json": True,
         "event": {"ref": "refs/heads/main"},
     },
-    "dispatch": {"config_version": 13, "matched": 1, "duplicate": False},
+    "dispatch": {"config_version": 13, "matched": 1, "duplicate": False, "appended_at": _AT},
 }
 
 _ATTEMPTS: dict[str, Any] = {

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from projections.query.lookups import PAYLOADS, earliest_ms
 from projections.query.shown import Document, epoch_ms_of
-from rules.match import judge, topics_named_for
+from rules.match import BEFORE, judge, newest_creation, topics_named_for
 from rules.shortcuts import shortcuts_of
 from rules.view import EventView, Verdict
 from runtime.clickhouse import Client
@@ -24,16 +24,25 @@ MAX_SHOWN_BYTES = 65_536
 """Of a body that is shown again as the filter saw it; larger ones are in the event itself."""
 
 
-def read_explanation(client: Client, event_id: str, subscription_id: str) -> Document:
+def read_explanation(client: Client, event_id: str, subscription_id: str, clocks_apart_ms: int) -> Document:
     """What `explain` answers, from what is stored of both.
+
+    Args:
+        client: reads.
+        event_id: of the event.
+        subscription_id: of the subscription.
+        clocks_apart_ms: what dispatch allows the brokers' clocks.
 
     Raises:
         ProblemError: 404, one of them is not there; 410, the payload is not kept any more.
     """
     event = _event(client, event_id)
-    version, spec = _subscription(client, subscription_id)
+    version, created_at, spec = _subscription(client, subscription_id)
+    dispatch = _dispatch(client, event_id)
     view = EventView(event)
     verdict = _verdict(spec, view)
+    if not verdict.reason and _came_later(created_at, dispatch, clocks_apart_ms):
+        verdict = Verdict(BEFORE, f"it was created at {created_at}; a replay delivers to it all the same")
     return {
         "event_id": event_id,
         "subscription_id": subscription_id,
@@ -44,7 +53,7 @@ def read_explanation(client: Client, event_id: str, subscription_id: str) -> Doc
         "event_types": spec.event_types,
         "filter": spec.filter,
         "saw": _saw(view),
-        "dispatch": _dispatch(client, event_id),
+        "dispatch": dispatch,
     }
 
 
@@ -52,6 +61,11 @@ def _verdict(spec: SubscriptionSpec, view: EventView) -> Verdict:
     if spec.topic_id not in topics_named_for(view.viewed.topic_id):
         return Verdict(OTHER_TOPIC, f"the subscription is of topic {spec.topic_id}")
     return judge(spec, view)
+
+
+def _came_later(created_at: str, dispatch: Document | None, clocks_apart_ms: int) -> bool:
+    appended_ms = epoch_ms_of(dispatch["appended_at"]) if dispatch else 0
+    return appended_ms > 0 and created_at > newest_creation(appended_ms, clocks_apart_ms)
 
 
 def _saw(view: EventView) -> Document:
@@ -90,7 +104,7 @@ def _event(client: Client, event_id: str) -> Event:
     )
 
 
-def _subscription(client: Client, subscription_id: str) -> tuple[int, SubscriptionSpec]:
+def _subscription(client: Client, subscription_id: str) -> tuple[int, str, SubscriptionSpec]:
     found = client.query(
         "SELECT action, version, record FROM config_changes FINAL WHERE kind = 'subscriptions'"
         " AND id = {id:String} AND result = 'applied' AND action != 'nothing' ORDER BY _offset DESC LIMIT 1",
@@ -100,8 +114,9 @@ def _subscription(client: Client, subscription_id: str) -> tuple[int, Subscripti
     if row is None or row["action"] == "deleted":
         raise ProblemError(404, detail=f"there is no subscription {subscription_id}")
     try:
-        return row["version"], _spec_of(orjson.loads(row["record"]))
-    except (ValueError, ValidationError) as error:
+        record = orjson.loads(row["record"])
+        return row["version"], record["created_at"], _spec_of(record)
+    except (ValueError, KeyError, ValidationError) as error:
         raise ProblemError(409, "subscription_unreadable", "another release wrote the subscription") from error
 
 
@@ -112,7 +127,7 @@ def _spec_of(record: Mapping[str, Any]) -> SubscriptionSpec:
 def _dispatch(client: Client, event_id: str) -> Document | None:
     """What dispatch came to at its time; the subscription may have been another then."""
     found = client.query(
-        "SELECT config_version, matched, duplicate FROM dispatches FINAL WHERE event_id = {id:String}"
+        "SELECT config_version, matched, duplicate, appended_at FROM dispatches FINAL WHERE event_id = {id:String}"
         " ORDER BY duplicate, _offset LIMIT 1",
         parameters={"id": event_id},
     )

@@ -44,11 +44,11 @@ Id = Annotated[str, Path(max_length=MAX_ID_CHARS)]
 Clock = Callable[[], int]
 
 
-def log_routes(readers: Readers, now_ms: Clock) -> APIRouter:
+def log_routes(readers: Readers, now_ms: Clock, clocks_apart_ms: int) -> APIRouter:
     """`GET /api/v1/logs/…`."""
     router = APIRouter(prefix="/api/v1/logs", tags=["logs"])
     _add_lists(router, readers, now_ms)
-    _add_single(router, readers)
+    _add_single(router, readers, clocks_apart_ms)
     return router
 
 
@@ -80,7 +80,7 @@ def _add_lists(router: APIRouter, readers: Readers, now_ms: Clock) -> None:
         return await _list(readers, OPERATIONS, question, now_ms(), _operation)
 
 
-def _add_single(router: APIRouter, readers: Readers) -> None:
+def _add_single(router: APIRouter, readers: Readers, clocks_apart_ms: int) -> None:
     @router.get("/events/{event_id}", **found(TIMELINE))
     async def timeline(event_id: Id) -> Response:
         """Everything that happened to an event, or to a request that was refused."""
@@ -95,7 +95,9 @@ def _add_single(router: APIRouter, readers: Readers) -> None:
     @router.get("/events/{event_id}/explain", **docs)
     async def explain(event_id: Id, subscription: Annotated[str, Query(max_length=MAX_ID_CHARS)]) -> Response:
         """Whether a subscription, as it is now, gets an event, why not, and what its filter sees of it."""
-        return json_of(await readers.run(lambda client: read_explanation(client, event_id, subscription)))
+        return json_of(
+            await readers.run(lambda client: read_explanation(client, event_id, subscription, clocks_apart_ms))
+        )
 
     @router.get("/deliveries/{delivery_id}", **found(DELIVERY | {"attempts_made": 1, "attempts": [ATTEMPT]}))
     async def delivery(delivery_id: Id) -> Response:

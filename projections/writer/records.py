@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable, Iterable
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 
 from projections.writer.batch import Place
+from runtime.group_reader import Batches, GroupReader, Lost
 from runtime.settings import Settings
 from schemas.streams import Stream, StreamNames
 
@@ -35,6 +35,9 @@ METADATA_AGE_MS = 10_000
 MAX_SILENCE_S = 10.0
 """After it Kafka is away; a slow disk is silent for seconds."""
 
+GROUP = "projections"
+"""Without the prefix."""
+
 Revoked = Callable[[set[TopicPartition]], None]
 
 
@@ -45,12 +48,13 @@ class Records(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships
         settings: which Kafka and which prefix.
         streams: what to read.
         on_revoked: called with partitions that are somebody else's from now on.
+        on_lost: told of records that were gone before they were read.
         instance: a name that no other running member has. A member that is killed and comes back under its name
             goes on at once; without one the group waits until the dead member's session ends.
     """
 
     def __init__(
-        self, settings: Settings, streams: Iterable[Stream], on_revoked: Revoked, instance: str | None
+        self, settings: Settings, streams: Iterable[Stream], on_revoked: Revoked, on_lost: Lost, instance: str | None
     ) -> None:
         names = StreamNames(settings.kafka_prefix)
         self.streams = {names(stream): stream.name for stream in streams}
@@ -58,9 +62,10 @@ class Records(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships
         self.lost: list[tuple[Place, int]] = []
         """Where records expired before they were read, and the first offset that is left; the reader clears it."""
         self._on_revoked = on_revoked
+        self._on_lost = on_lost
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=settings.bootstrap,
-            group_id=f"{settings.kafka_prefix}projections",
+            group_id=f"{settings.kafka_prefix}{GROUP}",
             group_instance_id=instance,
             enable_auto_commit=False,
             auto_offset_reset="none",
@@ -73,6 +78,7 @@ class Records(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships
             fetch_min_bytes=FETCH_BYTES,
             metadata_max_age_ms=METADATA_AGE_MS,
         )
+        self._reader = GroupReader(self._consumer, self._lost)
 
     async def start(self) -> None:
         """Connects and asks to join.
@@ -105,52 +111,17 @@ class Records(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships
         answers = [self._consumer.last_poll_timestamp(source) or 0 for source in assigned]
         return self.joined and (not answers or time.time() - max(answers) / 1000 < MAX_SILENCE_S)
 
-    async def read(self, wait_ms: int) -> dict[TopicPartition, list[ConsumerRecord]]:
+    async def read(self, wait_ms: int) -> Batches:
         """The next records by partition; none if none came within `wait_ms`.
 
         Raises:
             KafkaError: they could not be read now; ask again.
         """
-        try:
-            records: dict[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
-                timeout_ms=wait_ms, max_records=MAX_RECORDS
-            )
-        except NoOffsetForPartitionError:
-            await self._begin()
-        except OffsetOutOfRangeError as error:
-            for source, offset in error.args[0].items():
-                await self._skip(source, offset)
-        else:
-            return records
-        return {}
+        return await self._reader.read(wait_ms, MAX_RECORDS)
 
-    async def _begin(self) -> None:
-        # Only where the group never committed: it starts at the beginning, and says so at once, so that records
-        # that expire from now on are noticed.
-        sources = [source for source in self._consumer.assignment() if await self._consumer.committed(source) is None]
-        if sources:
-            beginnings = await self._consumer.beginning_offsets(sources)
-            self._seek(beginnings)
-            await self.commit(beginnings)
-            log.info("reading_from_the_beginning", partitions=len(sources))
-
-    async def _skip(self, source: TopicPartition, offset: int) -> None:
-        beginnings = await self._consumer.beginning_offsets([source])
-        place = Place(source, self.streams[source.topic], offset, time.time_ns() // 1_000_000)
-        self.lost.append((place, beginnings[source]))
-        self._seek(beginnings)
-        log.error(
-            "records_expired",
-            stream=place.stream,
-            partition=source.partition,
-            committed=offset,
-            beginning=beginnings[source],
-        )
-
-    def _seek(self, offsets: dict[TopicPartition, int]) -> None:
-        for source, offset in offsets.items():
-            if source in self._consumer.assignment():
-                self._consumer.seek(source, offset)
+    async def _lost(self, source: TopicPartition, first: int, then: int) -> None:
+        await self._on_lost(source, first, then)
+        self.lost.append((Place(source, self.streams[source.topic], first, time.time_ns() // 1_000_000), then))
 
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:
         """Commits what is ours of these offsets.

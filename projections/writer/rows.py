@@ -128,6 +128,7 @@ def dispatch_rows(record: StoredRecord) -> list[Row]:
             source_id=dispatch.source_id,
             event_type=dispatch.event_type,
             received_at=moment_or_none(dispatch.received_ms),  # an event that cannot be read has none
+            appended_at=moment_or_none(dispatch.appended_ms),
             dispatched_at=moment(dispatch.dispatched_ms),
             event_partition=dispatch.event_partition,
             event_offset=dispatch.event_offset,
@@ -217,7 +218,6 @@ def _attempt_row(record: StoredRecord, attempt: Attempt, shared: dict[str, Any])
 
 def _state_row(record: StoredRecord, attempt: Attempt, shared: dict[str, Any]) -> Row:
     attempts = requests_made(attempt)
-    ended = attempt.status is not AttemptStatus.RETRYING
     return _row(
         "deliveries",
         record,
@@ -226,7 +226,7 @@ def _state_row(record: StoredRecord, attempt: Attempt, shared: dict[str, Any]) -
         last_status_code=attempt.response_status_code,
         created_at=moment(attempt.received_ms),
         last_attempt_at=moment_or_none(attempt.started_ms if attempt.kind is AttemptKind.ATTEMPT else 0),
-        completed_at=moment_or_none(attempt.started_ms + attempt.duration_ms if ended else 0),
+        completed_at=moment_or_none(attempt.started_ms + attempt.duration_ms if attempt.ends else 0),
         _version=delivery_version(attempt.status, attempts, record.offset),
     )
 

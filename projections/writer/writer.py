@@ -123,7 +123,7 @@ class Writer:
 
     def _note_lost(self) -> None:
         for place, beginning in self._records.lost:
-            reason = f"records {place.offset} to {beginning - 1} had expired before they were read"
+            reason = f"the next record to read was {place.offset}, and the first that is left is {beginning}"
             self._batch.add(place, [expired_row(place, reason)], time.monotonic())
             self._batch.offsets[place.source] = beginning
             self._metrics.errors.labels(place.stream).inc()

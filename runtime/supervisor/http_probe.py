@@ -17,6 +17,7 @@ class Readiness:
 
     status: int
     checks: dict[str, bool] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -28,7 +29,8 @@ class Readiness:
         """What it waits for, for a person."""
         if self.status == 0:
             return "does not answer yet"
-        return ", ".join(name for name, passed in self.checks.items() if not passed) or f"answers {self.status}"
+        failed = ", ".join(name for name, passed in self.checks.items() if not passed) or f"answers {self.status}"
+        return f"{failed} ({'; '.join(self.reasons)})" if self.reasons else failed
 
 
 async def ask_ready(host: str, port: int) -> Readiness:
@@ -40,7 +42,7 @@ async def ask_ready(host: str, port: int) -> Readiness:
     head, _, body = answer.partition(b"\r\n\r\n")
     words = head.split(b" ", 2)
     status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
-    return Readiness(status, _checks(body))
+    return Readiness(status, _checks(body), _reasons(body))
 
 
 async def _get(host: str, port: int) -> bytes:
@@ -61,3 +63,11 @@ def _checks(body: bytes) -> dict[str, bool]:
         if isinstance(checks, dict):
             return {str(name): bool(passed) for name, passed in checks.items()}
     return {}
+
+
+def _reasons(body: bytes) -> tuple[str, ...]:
+    with contextlib.suppress(ValueError, AttributeError):
+        reasons = json.loads(body).get("reasons")
+        if isinstance(reasons, list):
+            return tuple(map(str, reasons))
+    return ()

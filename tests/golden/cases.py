@@ -14,7 +14,6 @@ from schemas.config import (
 from schemas.delivery import BodyRef, Delivery
 from schemas.dispatch import Dispatch, Skip
 from schemas.event import Event
-from schemas.health import Health
 from schemas.operation import Operation, OperationKind, SubjectKind
 from schemas.outcome import Outcome, OutcomeAction, OutcomeResult
 from schemas.rejection import Rejection
@@ -308,11 +307,6 @@ REPLAYS: dict[str, ReplayRecord] = {
     ),
     "replay_cancel": Cancel(replay_id=_REPLAY_ID, requested_by="admin", at_ms=RECEIVED_MS),
 }
-
-HEALTH = {
-    "health": Health(subscription_id="billing", version=42, since_ms=1_767_323_045_678, failures=10, warned_percent=75),
-}
-
 
 OPERATIONS = {
     "operation": Operation(

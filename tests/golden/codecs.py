@@ -11,13 +11,14 @@ from schemas.attempt import decode_attempt, encode_attempt
 from schemas.delivery import decode_delivery, encode_delivery
 from schemas.dispatch import decode_dispatch, encode_dispatch
 from schemas.event import decode_event, encode_event
+from schemas.expired import decode_expired, encode_expired
 from schemas.health import decode_health, encode_health
 from schemas.operation import decode_operation, encode_operation
 from schemas.outcome import decode_outcome, encode_outcome
 from schemas.rejection import decode_rejection, encode_rejection
 from schemas.replay import decode_replay_record, encode_replay_record
 from schemas.stored import decode_record, encode_record
-from tests.golden import cases
+from tests.golden import cases, own_cases
 
 FOLDER = Path(__file__).parent
 
@@ -68,8 +69,9 @@ ALL: dict[str, tuple[Codec, Any]] = {
         (in_value(encode_rejection, decode_rejection), cases.REJECTIONS),
         (in_value(encode_outcome, decode_outcome), cases.OUTCOMES),
         (in_value(encode_replay_record, decode_replay_record), cases.REPLAYS),
-        (in_value(encode_health, decode_health), cases.HEALTH),
+        (in_value(encode_health, decode_health), own_cases.HEALTH),
         (in_value(encode_operation, decode_operation), cases.OPERATIONS),
+        (in_value(encode_expired, decode_expired), own_cases.EXPIRED),
         (in_table("sources"), {"table_source": cases.RECORDS["table_source"]}),
         (in_table("topics"), {"table_topic": cases.RECORDS["table_topic"]}),
         (in_table("subscriptions"), {"table_subscription": cases.RECORDS["table_subscription"]}),

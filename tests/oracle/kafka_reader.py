@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.records_to_delete import RecordsToDelete
 
 
 @dataclass(frozen=True)
@@ -54,3 +55,11 @@ async def produce(bootstrap: str, topic: str, key: bytes | None, value: bytes | 
     async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", max_request_size=4_194_304) as producer:
         stored = await producer.send_and_wait(topic, value, key=key)
         return int(stored.offset)
+
+
+async def expire(bootstrap: str, place: TopicPartition, before: int) -> None:
+    """Deletes the records below an offset, as retention does."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    await admin.delete_records({place: RecordsToDelete(before_offset=before)})
+    await admin.close()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from rules.retry import Answer
 from tests.simulation.clock import START_MS
 from tests.simulation.scenario import Fault, Mood, Scenario, Target
-from tests.simulation.streams import Log
+from tests.simulation.streams import ACK_MS, Log
 
 Key = tuple[str, int]
 ParkKey = tuple[str, int, int]
@@ -50,6 +50,7 @@ class Books:
     in_vain: Counter[Key] = field(default_factory=Counter)
     taken_ms: dict[tuple[int, int], list[int]] = field(default_factory=lambda: defaultdict(list))
     success_ms: dict[int, int] = field(default_factory=dict)
+    ended_ms: dict[str, int] = field(default_factory=dict)
     not_before_ms: dict[Key, int] = field(default_factory=dict)
 
     def target(self, delivery_id: str) -> Target:
@@ -68,6 +69,8 @@ class Books:
         ready_ms = self._ready_ms(key)
         require(now_ms >= ready_ms, f"{key} was sent {ready_ms - now_ms} ms early")
         require(in_flight <= self.target(key[0]).max_in_flight, f"{key} makes {in_flight} in flight")
+        ended_ms = self.ended_ms.get(key[0], now_ms)
+        require(now_ms - ended_ms <= ACK_MS, f"{key} was sent {now_ms - ended_ms} ms after its delivery had ended")
         self.posts[key] += 1
         if self.posts[key] == 1:
             self._on_time(key, now_ms)
@@ -120,6 +123,7 @@ class Books:
             require(end_ms <= max(ready_ms, waited) or now_ms <= end_ms, f"{delivery_id} expired, but could be sent")
         if status != "retrying":
             self.finals[delivery_id].append(status)
+            self.ended_ms.setdefault(delivery_id, now_ms)
 
     def put_aside(self, key: ParkKey, now_ms: int, *, breaker_open: bool) -> None:
         """A delivery is parked: more and more seldom for an open breaker, and else when it has a place."""

@@ -73,6 +73,7 @@ class Assignment:
         self.position = self.log.committed
         self.offsets = Offsets(self.log, world.clock)
         self.finished: set[Key | ParkKey] = set()
+        self.ended: set[str] = set()
         self.leases: dict[Key, int] = {}
         self.live: dict[Key, Job] = {}
         self.open: dict[Key | ParkKey, Job] = {}  # on the wire, or on the way to be stored
@@ -95,7 +96,17 @@ class Assignment:
         if attempt.until_ms:
             self.leases[attempt.key[:2]] = attempt.until_ms
         else:
-            self.finished.add(attempt.key)
+            self.finish(attempt.key, attempt.status)
+
+    def finish(self, key: Key | ParkKey, status: str) -> None:
+        """An attempt or a parking is on record, and maybe the end of its delivery."""
+        self.finished.add(key)
+        if status not in {"retrying", "parked"}:
+            self.ended.add(key[0])
+
+    def done(self, key: Key | ParkKey) -> bool:
+        """Whether it needs nothing more: it was made, or another branch has ended the delivery."""
+        return key in self.finished or key[0] in self.ended
 
     def kill(self) -> None:
         """The process is gone, with all that it knew."""
@@ -134,7 +145,7 @@ class Assignment:
     def _take(self, record: Stored) -> bool:
         delivery: Delivery = record.value
         key = (delivery.delivery_id, delivery.attempt)
-        if key in self.finished or (*key, delivery.parks) in self.finished:
+        if self.done(key) or (*key, delivery.parks) in self.finished:
             self.offsets.done(record.offset)
         elif delivery.due_ms > self.world.clock.now_ms:
             raise AssertionError(f"{key} was released {delivery.due_ms - self.world.clock.now_ms} ms early")
@@ -222,7 +233,7 @@ class Assignment:
         world, now_ms = self.world, self.world.clock.now_ms
         if not self.active:
             return
-        if job.key in self.finished or self._over(job) or now_ms < self.leases.get(job.key, 0):
+        if self.done(job.key) or self._over(job) or now_ms < self.leases.get(job.key, 0):
             self._wait_or_end(job, lane)
             return
         target = world.scenario.targets[job.target]
@@ -230,16 +241,16 @@ class Assignment:
         job.until_ms = now_ms + round(target.timeout_s * 1_000) + GRACE_MS
         world.books.started(job.key, now_ms, self.number, lane.running)
         world.posted()
-        luck = chance(world.scenario.seed, *job.key)
+        luck = chance(world.scenario.seed, *job.key, world.books.posts[job.key])  # a repeat may be answered otherwise
         answer, takes_ms = answer_of(target, now_ms - START_MS, luck)
         world.clock.after(takes_ms, partial(self._answered, job, lane, answer, takes_ms))
 
     def _wait_or_end(self, job: Job, lane: Lane) -> None:
-        if job.key not in self.finished and not self._over(job):
+        if not self.done(job.key) and not self._over(job):
             self.world.clock.after(LEASE_POLL_MS, partial(self._attempt, job, lane))
             return
         lane.breaker.ended(job.round, self.world.clock.now_ms, None)
-        if job.key in self.finished:
+        if self.done(job.key):
             self.leave(job, lane)
         else:
             lane.running -= 1
@@ -272,7 +283,7 @@ class Assignment:
     ) -> None:
         """Stores what follows, then the attempt, then counts it as finished."""
         self.open[job.key] = job
-        attempt = partial(self.store_attempt, job, status, partial(self._stored, job, lane, answer))
+        attempt = partial(self.store_attempt, job, status, partial(self._stored, job, lane, status, answer))
         if follow_up is None:
             attempt()
         else:
@@ -301,8 +312,8 @@ class Assignment:
         if self.alive:
             then()
 
-    def _stored(self, job: Job, lane: Lane, answer: Answer | None) -> None:
-        self.finished.add(job.key)
+    def _stored(self, job: Job, lane: Lane, status: str, answer: Answer | None) -> None:
+        self.finish(job.key, status)
         if answer is not None:
             self.world.made(job.target, answer)
         self.leave(job, lane)
@@ -346,6 +357,6 @@ class Assignment:
         self.world.broker.append(self.world.attempts[self.partition], record, then)
 
     def _parked(self, job: Job) -> None:
-        self.finished.add(job.park_key)
+        self.finish(job.park_key, "parked")
         self._settled(job, job.park_key)
         self.read()
