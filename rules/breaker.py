@@ -76,7 +76,7 @@ class Breaker:
 
     @property
     def probing(self) -> bool:
-        """Whether it is being found out if the endpoint is back: whoever has to wait did not come in vain yet."""
+        """Whether it is being found out if the endpoint is back."""
         return self.state is BreakerState.HALF_OPEN
 
     def admit(self, now_ms: int) -> float:

@@ -21,6 +21,10 @@ ESCALATION_S = float(PARK_TIERS[0].delay_s)
 MAX_ESCALATION_S = 320.0
 """As long as the longest cooldown: an endpoint that is back gets what waits for it within minutes."""
 
+MAX_PROBED_S = 20.0
+"""As above, while the endpoint is probed: beyond the default timeout, so that the probe has been answered. Those that
+came in vain together come together again, and would all be sent away for minutes, but for one, then two, then four."""
+
 SLOWEST_WHILE_OPEN = 10.0
 FASTEST_WHILE_OPEN = 100.0
 """A second. How long requests took in an outage says nothing of how fast the endpoint is when it is back; and what
@@ -44,7 +48,8 @@ class Parking:
         self,
         now_ms: int,
         *,
-        in_vain: int,
+        parks: int,
+        probing: bool,
         cooldown_s: float,
         place_s: float,
         per_second: float,
@@ -54,8 +59,8 @@ class Parking:
 
         Args:
             now_ms: epoch milliseconds.
-            in_vain: how often this delivery was put aside before; 0 while the endpoint is probed. Those that came in
-                vain together come again together, and all but the probe would be sent away for minutes.
+            parks: how often this delivery was put aside before.
+            probing: whether it is being found out if the endpoint is back.
             cooldown_s: what the breaker answered; 0 while it is closed.
             place_s: in how many seconds lane and rate limit have a place after all that they hold already.
             per_second: how many the endpoint takes: the rate limit, or requests in flight by their duration; above 0.
@@ -70,14 +75,15 @@ class Parking:
         place_ms = max(first_ms, min(self._booked_until_ms, now_ms + MAX_PARK_S * 1_000))
         probe = cooldown_s and place_ms == first_ms  # the others do not come while it is on the wire
         self._booked_until_ms = place_ms + (PROBE_S if probe else 1 / per_second) * 1_000
-        escalation_s = min(ESCALATION_S * 2 ** min(in_vain, MAX_HOPS), MAX_ESCALATION_S)
-        return _reached_s(max((place_ms - now_ms) / 1_000, escalation_s), in_vain, jitter)
+        longest_s = MAX_PROBED_S if probing else MAX_ESCALATION_S
+        escalation_s = min(ESCALATION_S * 2 ** min(parks, MAX_HOPS), longest_s)
+        return _reached_s(max((place_ms - now_ms) / 1_000, escalation_s), parks, jitter)
 
 
-def _reached_s(delay_s: float, in_vain: int, jitter: float) -> float:
+def _reached_s(delay_s: float, parks: int, jitter: float) -> float:
     hours_s = delay_s // MAX_PARK_S * MAX_PARK_S
     reached_s = hours_s + _in_few_hops_s(delay_s - hours_s)
-    if reached_s >= MAX_PARK_S and not in_vain:  # a flood comes at once, and would come again at once
+    if reached_s >= MAX_PARK_S and not parks:  # a flood comes at once, and would come again at once
         reached_s += math.floor(jitter * MAX_HOPS) * PARK_TIERS[-2].delay_s
     return reached_s
 

@@ -15,7 +15,9 @@ LADDER = Ladder(PARK_TIERS)
 
 
 def delay_s(parking: Parking, now_ms: int = NOW_MS, parks: int = 0, cooldown_s: float = 0, rate: float = 100) -> float:
-    return parking.delay_s(now_ms, in_vain=parks, cooldown_s=cooldown_s, place_s=0, per_second=rate, jitter=0)
+    return parking.delay_s(
+        now_ms, parks=parks, probing=False, cooldown_s=cooldown_s, place_s=0, per_second=rate, jitter=0
+    )
 
 
 def hops_of(delay: float) -> int:
@@ -48,7 +50,7 @@ def test_a_delay_is_never_shorter_than_what_stands_in_the_way_and_takes_few_hops
     for gap_ms, parks, cooldown_s, place_s, rate, jitter in steps:
         now_ms += gap_ms
         told_s = parking.delay_s(
-            now_ms, in_vain=parks, cooldown_s=cooldown_s, place_s=place_s, per_second=rate, jitter=jitter
+            now_ms, parks=parks, probing=False, cooldown_s=cooldown_s, place_s=place_s, per_second=rate, jitter=jitter
         )
         assert told_s >= max(cooldown_s, place_s, ESCALATION_S) - 0.001
         assert told_s >= min(ESCALATION_S * 2**parks, MAX_ESCALATION_S)
@@ -86,7 +88,9 @@ def comings_back(waiting: int, hours: int) -> list[int]:
             continue
         minutes[minute] += 1
         jitter = len(flood) * 0.618 % 1
-        told_s = parking.delay_s(now_ms, in_vain=parks, cooldown_s=300, place_s=0, per_second=1_000, jitter=jitter)
+        told_s = parking.delay_s(
+            now_ms, parks=parks, probing=False, cooldown_s=300, place_s=0, per_second=1_000, jitter=jitter
+        )
         heapq.heappush(flood, (now_ms + round(told_s * 1_000), parks + 1))
     return minutes
 

@@ -153,7 +153,8 @@ class Gates:
         gate = self._gate(job.lane)
         return self._scale * gate.parking.delay_s(
             self._stretched_ms(),
-            in_vain=0 if gate.breaker.probing else job.delivery.parks,
+            parks=job.delivery.parks,
+            probing=gate.breaker.probing,
             cooldown_s=stop.cooldown_s,
             place_s=max(stop.wait_s, load.drains_in_s) / self._scale,
             per_second=per_second * self._scale,

@@ -119,7 +119,7 @@ class Books:
         """A delivery is parked."""
         self.parked[key] += 1
         require(self.parked[key] <= 1 + self.exposed[key], f"{key} was parked again without a crash to blame")
-        bound = 8 + (now_ms - self._ready_ms(key[:2])) // (320 * SECOND_MS)
+        bound = 2 * (8 + (now_ms - self._ready_ms(key[:2])) // (320 * SECOND_MS))  # once more while it is probed
         require(key[2] < bound, f"{key} was parked more often than {bound} times")
 
     def disabled(self, number: int, now_ms: int, days: float) -> None:

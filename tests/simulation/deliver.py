@@ -320,7 +320,8 @@ class Assignment:
         world, target, now_ms = self.world, self.world.scenario.targets[job.target], self.world.clock.now_ms
         delay_s = lane.parking.delay_s(
             now_ms,
-            in_vain=0 if lane.breaker.probing else job.delivery.parks,
+            parks=job.delivery.parks,
+            probing=lane.breaker.probing,
             cooldown_s=cooldown_s,
             place_s=lane.drains_in_s(target),
             per_second=lane.per_second(target),
