@@ -26,13 +26,13 @@ from rich.table import Table
 
 from tests.oracle.crowd import EVENT_TYPES, crowd
 from tests.oracle.receiver import Receiver
-from tests.oracle.sender import Load, Sender
+from tests.oracle.sender import Load, Sent
 from tests.oracle.stack import Stack, until
 from tests.oracle.trial import Trial
 from tests.oracle.verdict import Wanted
 
-WARM_UP = 200
-"""Events before those that are measured: code is read, connections and lanes are made."""
+WARM_UP_S = 10.0
+"""Of the same load, before what is measured: code is read, connections and lanes are made."""
 
 HEALTHY = "/ok/"
 
@@ -73,20 +73,19 @@ async def arrivals_ms(scenario: Scenario, wanted: Sequence[Wanted], seconds: flo
             trial = Trial(stack, receiver, ["ingest"])
             await trial.set_up(wanted)
             assert trial.sender
-            await trial.sender.send_many(Load(WARM_UP, scenario.event_types, scenario.per_second))
-            await trial.sender.send_many(
-                Load(round(seconds * scenario.per_second), scenario.event_types, scenario.per_second)
-            )
-            return await _measured(scenario, trial.sender, receiver)
+            for load_s in (WARM_UP_S, seconds):
+                count = round(load_s * scenario.per_second)
+                await trial.sender.send_many(Load(count, scenario.event_types, scenario.per_second))
+            return await _measured(scenario, trial.sender.books[-count:], receiver)
         finally:
             await stack.down()
 
 
-async def _measured(scenario: Scenario, sender: Sender, receiver: Receiver) -> list[float]:
+async def _measured(scenario: Scenario, sent_events: Sequence[Sent], receiver: Receiver) -> list[float]:
     healthy = scenario.without_trouble()
     due = {
         (sent.event_id, subscription.path): sent.answered
-        for sent in sender.books[WARM_UP:]
+        for sent in sent_events
         for subscription in healthy
         if subscription.matches(sent.event_type)
     }

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
-from rules.breaker import PROBE_S
+from rules.breaker import PROBE_S, BreakerState
 from schemas.streams import PARK_TIERS
 
 MAX_PARK_S = float(PARK_TIERS[-1].delay_s)
@@ -21,6 +21,10 @@ often."""
 
 MAX_ESCALATION_S = 320.0
 """As long as the longest cooldown: an endpoint that is back gets what waits for it within minutes."""
+
+MAX_PROBED_REPETITIONS = 2
+"""As many as count while the endpoint is probed: 20 s, so that the probe has been answered or has timed out. Those that
+came in vain together come together again, and all but the few that close a breaker would be sent away for minutes."""
 
 SLOWEST_WHILE_OPEN = 10.0
 FASTEST_WHILE_OPEN = 100.0
@@ -55,8 +59,7 @@ class Parking:
 
         Args:
             now_ms: epoch milliseconds.
-            in_vain: how often this delivery was put aside before; 0 while the breaker is not open. Those that came in
-                vain together come again together, and all but the probe would be sent away for minutes.
+            in_vain: what `times_in_vain` says.
             cooldown_s: what the breaker answered; 0 while it is closed.
             place_s: in how many seconds lane and rate limit have a place after all that they hold already.
             per_second: how many the endpoint takes: the rate limit, or requests in flight by their duration; above 0.
@@ -75,10 +78,17 @@ class Parking:
         return _reached_s(max((place_ms - now_ms) / 1_000, escalation_s), in_vain, jitter)
 
 
-def _reached_s(delay_s: float, in_vain: int, jitter: float) -> float:
+def times_in_vain(parks: int, state: BreakerState) -> int:
+    """How often a delivery that was put aside so often has come for nothing, as far as that says anything now."""
+    if state is BreakerState.OPEN:
+        return parks
+    return min(parks, MAX_PROBED_REPETITIONS) if state is BreakerState.HALF_OPEN else 0
+
+
+def _reached_s(delay_s: float, parks: int, jitter: float) -> float:
     hours_s = delay_s // MAX_PARK_S * MAX_PARK_S
     reached_s = hours_s + _in_few_hops_s(delay_s - hours_s)
-    if reached_s >= MAX_PARK_S and not in_vain:  # a flood comes at once, and would come again at once
+    if reached_s >= MAX_PARK_S and not parks:  # a flood comes at once, and would come again at once
         reached_s += math.floor(jitter * MAX_HOPS) * PARK_TIERS[-2].delay_s
     return reached_s
 

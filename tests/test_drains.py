@@ -14,9 +14,10 @@ from tests.oracle.verdict import Wanted
 
 pytestmark = pytest.mark.stack
 
-QUICK, SLOW = 12, 6
+QUICK, SLOW = 12, 8
+# By the hash of these names either of two workers has some of the slow ones, however the partitions fall.
 WANTED = [Wanted(f"quick-{n}", f"/ok/{n}") for n in range(QUICK)] + [
-    Wanted(f"slow-{n}", f"/slow/{2_000 + 1_500 * n}/{n}", ["slow.*"]) for n in range(SLOW)
+    Wanted(f"s-{n}", f"/slow/{2_000 + 1_000 * n}/{n}", ["slow.*"]) for n in range(SLOW)
 ]
 LOAD = Load(400, ["quick.one"] * 6 + ["slow.one"], per_second=20)
 
@@ -58,5 +59,5 @@ async def test_workers_that_are_asked_to_end_under_load_repeat_nothing_and_lose_
 async def test_a_worker_that_wakes_up_replaced_takes_no_answer_for_a_timeout_and_retries_nothing(trial: Trial) -> None:
     verdict = await trial.run(LOAD, [PAUSE], seed=0)
     assert not verdict.problems, "\n".join([*verdict.problems, trial.stack.tails()])  # a retry is an attempt too many
-    assert verdict.duplicates <= trial.could_repeat()
+    assert 0 < verdict.duplicates <= trial.could_repeat()  # what it had on the wire, the new owner had to repeat
     await require_up(trial.stack, ["processors", "processors-2"])

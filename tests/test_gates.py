@@ -185,7 +185,7 @@ def test_what_waits_for_an_open_breaker_comes_after_the_cooldown_and_spread(scal
     assert max(delays_s.count(delay_s) for delay_s in set(delays_s)) <= 100 * 120
 
 
-def test_what_came_in_vain_for_long_is_taken_within_a_minute_once_the_endpoint_is_back() -> None:
+def test_what_came_in_vain_for_long_is_taken_within_two_minutes_once_the_endpoint_is_back() -> None:
     bench, answer_ms = Bench(), 20
     bench.fail(5)
     waiting = []
@@ -206,7 +206,7 @@ def test_what_came_in_vain_for_long_is_taken_within_a_minute_once_the_endpoint_i
         else:
             on_the_wire.append((bench.now_ms + answer_ms, each))
             taken_ms.append(bench.now_ms)
-    assert taken_ms[-1] - taken_ms[0] <= 60_000
+    assert taken_ms[-1] - taken_ms[0] <= 120_000
 
 
 def test_what_waits_for_a_rate_limit_comes_back_no_faster_than_it() -> None:

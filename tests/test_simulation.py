@@ -12,6 +12,9 @@ from tests.simulation.world import run
 SEEDS = 1_000
 CHUNK = 100
 
+NEXT_MS = 66_000
+"""A retry after a minute, and its jitter."""
+
 
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
 def test_whatever_goes_wrong_every_delivery_ends_once_in_time_and_within_its_limits(first: int) -> None:
@@ -31,7 +34,8 @@ def test_what_an_endpoint_that_is_never_back_has_parked_is_dead_after_six_days(m
     assert late <= {key[0] for key in books.parked}
     for name in late:
         assert books.dead[name] == 1
-        assert 0 < books.ended_ms[name] - books.created_ms[name] - MAX_AGE_S * 1_000 <= MAX_COMEBACK_MS
+        over_ms = books.ended_ms[name] - books.created_ms[name] - MAX_AGE_S * 1_000
+        assert -NEXT_MS <= over_ms <= MAX_COMEBACK_MS  # before it only when the next attempt would come too late
 
 
 def test_the_same_seed_is_the_same_world() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from processors.deliver.job import Job
 from processors.deliver.lanes import Load
 from rules.breaker import Breaker, BreakerState
-from rules.parking import Parking
+from rules.parking import Parking, times_in_vain
 from rules.rate_limit import RateLimit
 from rules.retry import Answer
 from schemas.config import RateLimitSpec, SubscriptionSpec
@@ -163,7 +163,7 @@ class Gates:
         gate = self._gate(job.lane)
         return self._scale * gate.parking.delay_s(
             self._stretched_ms(),
-            in_vain=job.delivery.parks if gate.breaker.state is BreakerState.OPEN else 0,
+            in_vain=times_in_vain(job.delivery.parks, gate.breaker.state),
             cooldown_s=stop.cooldown_s,
             place_s=max(stop.wait_s, load.drains_in_s) / self._scale,
             per_second=per_second * self._scale,

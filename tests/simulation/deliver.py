@@ -6,8 +6,8 @@ The order is the product's: request, what follows stored, attempt stored, finish
 from functools import partial
 from typing import NamedTuple, Protocol
 
-from rules.breaker import BreakerState
 from rules.ladder import Ladder
+from rules.parking import times_in_vain
 from rules.retry import EXPIRED, Answer, Chance, NextStep, after_failure, end_ms_of
 from schemas.delivery import Delivery
 from tests.simulation.books import Books, Key, ParkKey
@@ -337,7 +337,7 @@ class Assignment:
         world, target, now_ms = self.world, self.world.scenario.targets[job.target], self.world.clock.now_ms
         delay_s = lane.parking.delay_s(
             now_ms,
-            in_vain=job.delivery.parks if lane.breaker.state is BreakerState.OPEN else 0,
+            in_vain=times_in_vain(job.delivery.parks, lane.breaker.state),
             cooldown_s=cooldown_s,
             place_s=lane.drains_in_s(target),
             per_second=lane.per_second(target),
