@@ -51,4 +51,4 @@ def dedup_hash(topic_id: str, dedup_id: str, key: bytes) -> bytes:
 
 def _hash128(*parts: bytes) -> bytes:
     # Length prefixes, so that no two lists of parts read the same.
-    return blake2b(b"".join(b"%d:%b" % (len(part), part) for part in parts), digest_size=16).digest()
+    return blake2b(b"".join([b"%d:%b" % (len(part), part) for part in parts]), digest_size=16).digest()

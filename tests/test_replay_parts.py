@@ -1,6 +1,6 @@
 """The parts of a replay: what is read from the log, what is remembered of it, and which row stays."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -9,6 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from processors.replay.book import ORPHAN_MS, Book
 from processors.replay.log_reader import MAX_READ_OVER, LogReader

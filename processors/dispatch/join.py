@@ -33,7 +33,7 @@ def join(event: Event, index: SubscriptionIndex, config_version: int, body_ref: 
     """Matches an event with the subscriptions of its topic; with a reference the body stays where it is."""
     found = index.find(EventView(event))
     deliveries = [delivery_of(event, subscription, config_version, body_ref) for subscription in found.matched]
-    return Join(deliveries, dict(found.skipped), found.listed())
+    return Join(deliveries, found.skipped, found.listed())
 
 
 def delivery_of(
