@@ -156,8 +156,8 @@ class ConfigTables:
         Raises:
             LockedTablesError: one could not; to go on would take it for deleted.
         """
-        if locked := self.locked:
-            raise LockedTablesError(f"our encryption keys do not open {', '.join(locked[:3])}")
+        if any(table.locked for table in self._tables.values()):  # asked before each request: no list of names
+            raise LockedTablesError(f"our encryption keys do not open {', '.join(self.locked[:3])}")
 
     def position(self, kind: str) -> int:
         """The offset in the table's stream up to which everything is applied."""

@@ -153,7 +153,8 @@ class DeliverAgent:
                 await self._admit(token, delivery)
 
     def _over(self, partition: int, delivery: Delivery) -> bool:
-        return any(self._finished.has(partition, key) for key in (key_of(delivery), park_key_of(delivery)))
+        has = self._finished.has
+        return has(partition, key_of(delivery)) or has(partition, park_key_of(delivery))
 
     async def _attempt(self, job: Job) -> bool:
         """Makes the attempt, unless it was made; whether the records are finished with it."""
