@@ -131,9 +131,7 @@ class Appender:
         """
         producer = self._started()
         # Before the producer sees it: a batch that the broker refuses costs an idempotent producer its sequence.
-        size = len(value or b"") + len(key or b"")
-        for name, raw in headers:
-            size += len(name) + len(raw)
+        size = len(value or b"") + len(key or b"") + sum([len(name) + len(raw) for name, raw in headers])
         if size > stream.max_record_bytes - _RECORD_OVERHEAD_BYTES:
             raise RecordTooLargeError(f"{stream.name} takes no record of {size} bytes")
         return await producer.hand_over(self._names(stream), value, key, partition, list(headers))
