@@ -68,6 +68,10 @@ class Outgoing(NamedTuple):
     partition: int | None = None
 
 
+def _always() -> bool:
+    return True
+
+
 _Begun = tuple[LeanProducer, "asyncio.Future[RecordMetadata]"]
 
 
@@ -190,7 +194,7 @@ class Appender:
             raise NotStoredError(f"{stream.name}: {error!r}") from error
 
     async def append_all(
-        self, records: Sequence[Outgoing], *, still: Callable[[], bool] = lambda: True
+        self, records: Sequence[Outgoing], *, still: Callable[[], bool] = _always
     ) -> list[RecordMetadata]:
         """Appends until the broker has every record, however long that takes; some may then be there twice.
 
@@ -214,7 +218,7 @@ class Appender:
         Raises:
             RecordTooLargeError: no stream takes it.
         """
-        return (await self.append_all([record]))[0]
+        return await self._finish(record, await self._begin(record, _always), _always)
 
     async def _begin(self, record: Outgoing, still: Callable[[], bool]) -> _Begun:
         while True:

@@ -33,8 +33,8 @@ def delivery_id(event_id: str, subscription_id: str, generation: int, target: in
     A reprocessed event therefore makes the deliveries it made before, and a subscription that was deleted and
     made again makes others, because its generation is new.
     """
-    parts = (event_id, subscription_id, str(generation), str(target), replay_id)
-    return _hash128(*(part.encode() for part in parts)).hex()
+    place = (event_id.encode(), subscription_id.encode(), b"%d" % generation, b"%d" % target)
+    return _hash128(*place, replay_id.encode()).hex()
 
 
 def dedup_hash(topic_id: str, dedup_id: str, key: bytes) -> bytes:
