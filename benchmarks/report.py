@@ -1,6 +1,6 @@
 """The figures as tables and as JSON."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -135,25 +135,40 @@ class Report:
 def show(report: Report, stages: Mapping[str, Stages], fan_out: FanOut, machine: str) -> None:
     """Prints it as Markdown would show it."""
     console = Console(width=110)
-    console.print(f"{machine}; one endpoint, 1 KiB bodies; CPU in milliseconds an event, lower bound = bare pipeline")
+    console.print(f"{machine}; 1 KiB bodies; CPU in milliseconds an event, lower bound = bare pipeline")
     for name, stage in stages.items():
-        table = Table("stage", "Hooklog", "lower bound", "times", title=name)
-        for row, (own, bare) in stage.rows().items():
-            table.add_row(row, f"{own:.2f}", f"{bare:.2f}" if bare else "", f"{own / bare:.1f}" if bare else "")
-        for row, value in stage.document().items():
-            if row != "cpu_ms_per_event_and_floor":
-                table.add_row(row.replace("_", " "), str(value))
-        if max(run.others_share for run in stage.runs) > DISTURBED:
-            table.add_row("[red]disturbed by other work", "")
-        console.print(table)
-    table = Table("stage", "CPU ms a delivery", title=FAN_OUT.name)
-    for row, used_ms in fan_out.rows().items():
-        table.add_row(row, f"{used_ms:.3f}")
-    for row, value in fan_out.document().items():
-        if row != "cpu_ms_per_delivery":
-            table.add_row(row.replace("_", " "), str(value))
-    console.print(table)
+        console.print(_stages_table(name, stage))
+    console.print(_fan_out_table(fan_out))
     table = Table("what", "measured", "aim", title="aims, start and memory")
     for cells in report.rows():
         table.add_row(*cells)
     console.print(table)
+
+
+def _stages_table(name: str, stage: Stages) -> Table:
+    table = Table("stage", "Hooklog", "lower bound", "times", title=name)
+    for row, (own, bare) in stage.rows().items():
+        table.add_row(row, f"{own:.2f}", f"{bare:.2f}" if bare else "", f"{own / bare:.1f}" if bare else "")
+    _add_others(table, stage.document(), "cpu_ms_per_event_and_floor")
+    _warn(table, stage.runs)
+    return table
+
+
+def _fan_out_table(fan_out: FanOut) -> Table:
+    table = Table("stage", "CPU ms a delivery", title=FAN_OUT.name)
+    for row, used_ms in fan_out.rows().items():
+        table.add_row(row, f"{used_ms:.3f}")
+    _add_others(table, fan_out.document(), "cpu_ms_per_delivery")
+    _warn(table, [fan_out.ten])
+    return table
+
+
+def _add_others(table: Table, document: Mapping[str, object], shown: str) -> None:
+    for row, value in document.items():
+        if row != shown:
+            table.add_row(row.replace("_", " "), str(value))
+
+
+def _warn(table: Table, runs: Iterable[Figures]) -> None:
+    if max(run.others_share for run in runs) > DISTURBED:
+        table.add_row("[red]disturbed by other work", "")
