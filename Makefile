@@ -31,7 +31,7 @@ check: $(stamp) ## Lint, format, types, import layers, tidiness
 	$(bin)/lint-imports
 	$(bin)/python -m pytest -q tests/test_tidy.py
 
-bench: $(stamp) ## Measure start, memory, latency, and CPU stage by stage: seven minutes
+bench: $(stamp) ## Measure start, memory, latency, and CPU stage by stage: nine minutes
 	$(bin)/python -m benchmarks
 
 bench-delay: $(stamp) ## Measure how late 200,000 waiting deliveries are released; seven minutes

@@ -3,7 +3,7 @@
     python -m benchmarks [--json]
 
 Nothing else should run meanwhile. Sender, endpoint and this program share the machine with what they measure; they are
-not counted. It takes about seven minutes.
+not counted. It takes about nine minutes.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ import psutil
 
 from benchmarks.measure import MIB, Sink
 from benchmarks.pipelines import Floor, Gateway
-from benchmarks.report import Report, Stages, show
-from benchmarks.run import CLOSED, STEADY, Figures, Load, epoch, measure, warm_up
+from benchmarks.report import FanOut, Report, Stages, show
+from benchmarks.run import CLOSED, FAN_OUT, STEADY, Figures, Load, epoch, measure, warm_up
 from tests.oracle.stack import Stack
 
 IDLE_S = 10.0
@@ -57,10 +57,10 @@ async def measure_gateway(report: Report, folder: Path) -> dict[tuple[str, str],
     try:
         await gateway.start()
         first = await warm_up(gateway, sink, ["none", "one", "once"], first)
-        for load in LOADS:
-            for kind in ("none", "one", "once"):
-                found[load.name, kind] = await measure(gateway, sink, load, kind, first)
-                first += load.count
+        runs = [(load, kind) for load in LOADS for kind in ("none", "one", "once")]
+        for load, kind in [*runs, (FAN_OUT, "ten")]:
+            found[load.name, kind] = await measure(gateway, sink, load, kind, first)
+            first += load.count
         note_memory(report, gateway.stack, "after_the_loads")
     finally:
         await gateway.stop()
@@ -68,26 +68,41 @@ async def measure_gateway(report: Report, folder: Path) -> dict[tuple[str, str],
     return found
 
 
-async def measure_floor(folder: Path) -> dict[str, Figures]:
-    """Every load on the bare pipeline."""
+async def measure_floor(folder: Path) -> dict[tuple[str, str], Figures]:
+    """Every load on the bare pipeline, with both of its workers."""
     sink, first, found = Sink(), epoch(), {}
     floor = Floor(folder, sink.port)
     try:
         await floor.start()
-        first = await warm_up(floor, sink, ["one"], first)
-        for load in LOADS:
-            found[load.name] = await measure(floor, sink, load, "one", first)
-            first += load.count
+        for worker in ("worker", "loop"):
+            if worker == "loop":
+                await floor.change_worker()
+            first = await warm_up(floor, sink, ["one"], first)
+            for load in LOADS:
+                found[load.name, worker] = await measure(floor, sink, load, "one", first)
+                first += load.count
     finally:
         await floor.stop()
         sink.close()
     return found
 
 
-def stages_of(load: Load, own: dict[tuple[str, str], Figures], floor: dict[str, Figures]) -> Stages:
-    """One load's four runs."""
-    name = load.name
-    return Stages(load, own[name, "none"], own[name, "one"], own[name, "once"], floor[name])
+def stages_of(load: Load, own: dict[tuple[str, str], Figures], floor: dict[tuple[str, str], Figures]) -> Stages:
+    """One load's five runs."""
+    kinds = {kind: own[load.name, kind] for kind in ("none", "one", "once")}
+    return Stages(load, **kinds, floor=floor[load.name, "worker"], loop=floor[load.name, "loop"])
+
+
+def note_aims(report: Report, stages: dict[str, Stages], fan_out: FanOut) -> None:
+    """The figures that are to be reached."""
+    closed, steady = stages[CLOSED.name], stages[STEADY.name].one
+    report.note("closed_loop_delivered_per_s", closed.one.delivered_per_s, at_least=2_000)
+    report.note("closed_loop_cpu_ms_an_event", closed.one.total_ms, 0.8)
+    report.note("closed_loop_deliver_by_bare_loop", closed.deliver_ms / closed.loop_ms, 2)
+    report.note("closed_loop_worker_by_bare_loop", closed.one.cpu_ms["processors"] / closed.loop_ms)
+    report.note("200/s_end_to_end_p50_ms", steady.end_to_end_ms[0], 12)
+    report.note("200/s_end_to_end_p99_ms", steady.end_to_end_ms[1], 50)
+    report.note("fan_out_deliveries_per_s", fan_out.ten.delivered_per_s, at_least=4_000)
 
 
 def main() -> None:
@@ -101,12 +116,14 @@ def main() -> None:
         own = asyncio.run(measure_gateway(report, second))
         floor = asyncio.run(measure_floor(third))
     stages = {load.name: stages_of(load, own, floor) for load in LOADS}
+    fan_out = FanOut(own[FAN_OUT.name, "ten"])
+    note_aims(report, stages, fan_out)
     machine = f"{psutil.cpu_count()} CPUs, {platform.system()} {platform.release()}, Python {platform.python_version()}"
     if "--json" in sys.argv:
-        loads = {name: stage.document() for name, stage in stages.items()}
+        loads = {name: stage.document() for name, stage in stages.items()} | {FAN_OUT.name: fan_out.document()}
         sys.stdout.write(json.dumps({"machine": machine, "loads": loads, "figures": report.figures}) + "\n")
     else:
-        show(report, stages, machine)
+        show(report, stages, fan_out, machine)
 
 
 if __name__ == "__main__":

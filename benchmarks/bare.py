@@ -1,10 +1,12 @@
 """The least that such a pipeline costs: the same I/O with the same libraries, and none of the features.
 
-    python -m benchmarks.bare ingest|worker|projections <settings as JSON>
+    python -m benchmarks.bare ingest|worker|loop|projections <settings as JSON>
 
 Three processes as Hooklog has them. Ingest verifies a signature and produces; the worker consumes, posts, and produces
 a record of each attempt; projections consume both and insert into ClickHouse. One endpoint, no retries, no checks of
 addresses, no config, no limits; stock aiokafka. Nobody could run it: it loses, repeats and hangs.
+
+The loop is another worker: consume, post with the client of Hooklog's deliveries, produce.
 """
 
 import asyncio
@@ -15,6 +17,7 @@ import json
 import secrets
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -24,9 +27,16 @@ import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from clickhouse_connect import get_client
 
+from processors.deliver.egress import Egress
+from rules.addresses import AddressPolicy
+
 EVENTS, ATTEMPTS = "bare.events", "bare.attempts"
 IN_FLIGHT = 100
+TIMEOUT_S = 10.0
 INSERT_EVERY_S = 1.0
+
+Post = Callable[[bytes, bytes], Awaitable[int]]
+"""Posts an event, of an id and a body; the status of the answer."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +115,7 @@ class Endpoint(asyncio.Protocol):
     async def post(self, event_id: bytes, body: bytes) -> int:
         """The status of the answer."""
         self._answered = asyncio.get_running_loop().create_future()
-        moment = b"%d" % time.time()
-        signature = base64.b64encode(hmac.digest(b"k" * 32, b"%b.%b.%b" % (event_id, moment, body), "sha256"))
+        moment, signature = _signed(event_id, body)
         self._transport.write(
             b"POST /ok/bare HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\nwebhook-id: %b\r\n"
             b"webhook-timestamp: %b\r\nwebhook-signature: v1,%b\r\ncontent-length: %d\r\n\r\n%b"
@@ -120,6 +129,12 @@ class Endpoint(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """The answer is there."""
         self._answered.set_result(self._parser.get_status_code())
+
+
+def _signed(event_id: bytes, body: bytes) -> tuple[bytes, bytes]:
+    """The time, and the signature."""
+    moment = b"%d" % time.time()
+    return moment, base64.b64encode(hmac.digest(b"k" * 32, b"%b.%b.%b" % (event_id, moment, body), "sha256"))
 
 
 def _producer(bare: Bare) -> AIOKafkaProducer:
@@ -145,24 +160,52 @@ async def ingest(bare: Bare) -> None:
 
 
 async def worker(bare: Bare) -> None:
-    """Delivers until it is ended."""
-    loop = asyncio.get_running_loop()
-    free: asyncio.LifoQueue[Endpoint] = asyncio.LifoQueue()
-    for _ in range(IN_FLIGHT):
-        _, endpoint = await loop.create_connection(Endpoint, "127.0.0.1", bare.sink)
-        free.put_nowait(endpoint)
-    running = set()
+    """Delivers over connections of its own until it is ended."""
+    connect = asyncio.get_running_loop().create_connection
+    free = [(await connect(Endpoint, "127.0.0.1", bare.sink))[1] for _ in range(IN_FLIGHT)]
+
+    async def post(event_id: bytes, body: bytes) -> int:
+        endpoint = free.pop()
+        status = await endpoint.post(event_id, body)
+        free.append(endpoint)
+        return status
+
+    await _deliver(bare, post)
+
+
+async def loop(bare: Bare) -> None:
+    """Delivers with the client of Hooklog's deliveries until it is ended."""
+    egress = Egress(AddressPolicy.of(["127.0.0.0/8"]), lambda: time.time_ns() // 1_000_000)
+    await egress.start()
+    url = f"http://127.0.0.1:{bare.sink}/ok/bare"
+
+    async def post(event_id: bytes, body: bytes) -> int:
+        moment, signature = _signed(event_id, body)
+        headers = [
+            ("content-type", "application/json"),
+            ("webhook-id", event_id.decode()),
+            ("webhook-timestamp", moment.decode()),
+            ("webhook-signature", f"v1,{signature.decode()}"),
+        ]
+        return (await egress.post(url, headers, body, TIMEOUT_S)).answer.status_code
+
+    await _deliver(bare, post)
+
+
+async def _deliver(bare: Bare, post: Post) -> None:
+    running, room = set(), asyncio.Semaphore(IN_FLIGHT)
     async with _producer(bare) as producer, _consumer(bare, "bare-worker", EVENTS) as consumer:
 
-        async def deliver(record: Any, endpoint: Endpoint) -> None:
+        async def deliver(record: Any) -> None:
             event_id, started = record.headers[0][1], time.time()
-            status = await endpoint.post(event_id, record.value)
-            free.put_nowait(endpoint)
+            status = await post(event_id, record.value)
+            room.release()
             attempt = {"event_id": event_id.decode(), "status": status, "at": started, "took": time.time() - started}
             await (await producer.send(ATTEMPTS, msgspec.json.encode(attempt), key=record.key))
 
         async for record in consumer:
-            task = asyncio.create_task(deliver(record, await free.get()))
+            await room.acquire()
+            task = asyncio.create_task(deliver(record))
             running.add(task)
             task.add_done_callback(running.discard)
 
@@ -204,7 +247,7 @@ def _insert(client: Any, rows: dict[str, list[bytes]]) -> None:
             lines.clear()
 
 
-ROLES = {"ingest": ingest, "worker": worker, "projections": projections}
+ROLES = {"ingest": ingest, "worker": worker, "loop": loop, "projections": projections}
 
 
 def main() -> None:

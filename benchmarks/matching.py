@@ -8,9 +8,11 @@ the counts by reason, the hundred skips that are listed, and the deliveries.
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
+
+from msgspec.structs import replace
 
 from processors.dispatch.index import SubscriptionIndex
 from processors.dispatch.join import join

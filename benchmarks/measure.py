@@ -39,11 +39,11 @@ class Sink:
         self._process.communicate(timeout=10)
 
     async def delivered(self) -> int:
-        """How many events have arrived."""
+        """How many deliveries have arrived."""
         return int((await get(self.port, "/count")).body)
 
     async def books(self) -> dict[str, float]:
-        """Every event's id, and when it arrived."""
+        """Every delivery, as `path id`, and when it arrived."""
         arrivals: dict[str, float] = json.loads((await get(self.port, "/", timeout_s=60)).body)["at"]
         return arrivals
 

@@ -2,15 +2,16 @@
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from benchmarks.bare import ATTEMPTS, EVENTS, ROLES, Bare
+from benchmarks.bare import ATTEMPTS, EVENTS, Bare
 from benchmarks.measure import ROOT
 from runtime.embedded.kafka import EmbeddedKafka
 from tests.oracle.http import get
@@ -20,9 +21,17 @@ from tests.oracle.team import SECRET, Team
 PARTITIONS = 8
 """As many as Hooklog's streams have."""
 
+ENDPOINTS = {
+    "none": [],
+    "one": ["/ok/one"],
+    "once": ["/once/one"],
+    "ten": [f"/ok/of-ten-{number}" for number in range(10)],
+}
+"""Who gets an event, by the kind of its topic."""
+
 
 class Gateway:
-    """Hooklog, with one endpoint that works and one that fails at first.
+    """Hooklog, with a topic for each of `ENDPOINTS`.
 
     Args:
         folder: for its data.
@@ -39,17 +48,16 @@ class Gateway:
         """Starts it and subscribes."""
         await self.stack.up()
         team = Team(self.stack)
-        for kind in ("none", "one", "once"):
+        for kind, paths in ENDPOINTS.items():
             self._topics[kind] = await team.github_topic()
-        url = f"http://127.0.0.1:{self._sink}"
-        await team.subscribe(self._topics["one"], f"{url}/ok/one", max_in_flight=100)
-        await team.subscribe(
-            self._topics["once"],
-            f"{url}/once/one",
-            max_in_flight=100,
-            retry={"delays_s": [1]},
-            circuit_breaker=False,  # every first answer is a failure
-        )
+            for path in paths:
+                await team.subscribe(
+                    self._topics[kind],
+                    f"http://127.0.0.1:{self._sink}{path}",
+                    max_in_flight=100,
+                    retry={"delays_s": [1]},
+                    circuit_breaker=False,  # every first answer of one is a failure
+                )
 
     async def stop(self) -> None:
         """Ends it."""
@@ -62,6 +70,10 @@ class Gateway:
     def path(self, kind: str) -> str:
         """Where to post."""
         return f"/api/v1/ingest/{self._topics[kind]}"
+
+    def endpoints(self, kind: str) -> Sequence[str]:
+        """The paths of those who get it."""
+        return ENDPOINTS[kind]
 
     async def idle(self) -> bool:
         """Whether the projections have everything."""
@@ -91,13 +103,18 @@ class Floor:
         await admin.start()
         await admin.create_topics([NewTopic(topic, PARTITIONS, 1) for topic in (EVENTS, ATTEMPTS)])
         await admin.close()
-        self._start_roles()
+        for role in ("ingest", "worker", "projections"):
+            self._start(role)
         await until("the bare ingest", self._listens, 30)
 
-    def _start_roles(self) -> None:
-        for role in ROLES:
-            command = [sys.executable, "-m", "benchmarks.bare", role, json.dumps(asdict(self._bare))]
-            self._processes[role] = subprocess.Popen(command, cwd=ROOT)
+    async def change_worker(self) -> None:
+        """Goes on with the loop in the place of the worker."""
+        await _ended(self._processes.pop("worker"))
+        self._start("loop")
+
+    def _start(self, role: str) -> None:
+        command = [sys.executable, "-m", "benchmarks.bare", role, json.dumps(asdict(self._bare))]
+        self._processes[role] = subprocess.Popen(command, cwd=ROOT)
 
     async def _listens(self) -> bool:
         try:
@@ -110,13 +127,11 @@ class Floor:
     async def stop(self) -> None:
         """Ends everything."""
         for process in self._processes.values():
-            process.terminate()
-        for process in self._processes.values():
-            await asyncio.to_thread(process.wait, 30)
+            await _ended(process)
         await self._kafka.stop()
 
     def pids(self) -> Mapping[str, int]:
-        """The broker and the three."""
+        """The broker and the three: ingest, worker or loop, projections."""
         assert self._kafka.pid is not None
         return {"kafka": self._kafka.pid} | {role: process.pid for role, process in self._processes.items()}
 
@@ -124,6 +139,15 @@ class Floor:
         """Where to post; it has one topic."""
         return f"/{kind}"
 
+    def endpoints(self, kind: str) -> Sequence[str]:  # noqa: ARG002 - the interface
+        """The path of its only endpoint."""
+        return ["/ok/bare"]
+
     async def idle(self) -> bool:
         """It inserts once a second and says nothing; the wait before this question is longer."""
         return True
+
+
+async def _ended(process: "subprocess.Popen[bytes]") -> None:
+    process.send_signal(signal.SIGINT)  # it commits and leaves its group
+    await asyncio.to_thread(process.wait, 30)

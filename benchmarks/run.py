@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +31,7 @@ class Load:
 
 CLOSED = Load("closed loop", 10_000)
 STEADY = Load("200/s", 6_000, 200.0)
+FAN_OUT = Load("fan-out of ten", 2_000)
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,15 @@ class Figures:
 
     Attributes:
         cpu_ms: of each process, for each event.
+        fan_out: deliveries of each event.
         delivered_per_s: from the first post to the last arrival.
         accept_ms: the median and the 99th percentile, from when a post was due to its answer.
-        end_to_end_ms: as above, to the arrival at the endpoint; zeros when nothing is delivered.
+        end_to_end_ms: as above, to each arrival at an endpoint; zeros when nothing is delivered.
         others_share: how much of the machine other work took.
     """
 
     cpu_ms: dict[str, float]
+    fan_out: int
     delivered_per_s: float
     accept_ms: tuple[float, float]
     end_to_end_ms: tuple[float, float]
@@ -66,7 +69,10 @@ class Pipeline(Protocol):
         """The processes that count, by name."""
 
     def path(self, kind: str) -> str:
-        """Where to post what nobody gets (`none`), one endpoint (`one`), or one that fails first (`once`)."""
+        """Where to post what nobody gets (`none`), one endpoint (`one`), ten (`ten`), one that fails first (`once`)."""
+
+    def endpoints(self, kind: str) -> Sequence[str]:
+        """The paths of those who get it."""
 
     async def idle(self) -> bool:
         """Whether everything that was taken in is stored where it can be queried."""
@@ -74,7 +80,8 @@ class Pipeline(Protocol):
 
 async def measure(pipeline: Pipeline, sink: Sink, load: Load, kind: str, first: int) -> Figures:
     """Posts a load; returns when all of it was delivered and stored."""
-    expected = await sink.delivered() + (load.count if kind != "none" else 0)
+    endpoints = pipeline.endpoints(kind)
+    expected = await sink.delivered() + load.count * len(endpoints)
     cpu = Cpu(pipeline.pids(), {"sink": sink.pid})
     posted = await drive(
         Plan(
@@ -90,19 +97,20 @@ async def measure(pipeline: Pipeline, sink: Sink, load: Load, kind: str, first: 
     async def arrived() -> bool:
         return await sink.delivered() >= expected
 
-    await until("every event", arrived, PATIENCE_S, 0.25)
+    await until("every delivery", arrived, PATIENCE_S, 0.25)
     await asyncio.sleep(SETTLE_S)
     await until("every row", pipeline.idle, PATIENCE_S, 0.5)
     cpu.ended(posted.cpu_s)
     end_to_end, per_s = (0.0, 0.0), 0.0
-    if kind != "none":
+    if endpoints:
         at = await sink.books()
-        arrivals = [at[event_id] for event_id in posted.ids]
-        end_to_end = quantiles_ms([there - due for there, due in zip(arrivals, posted.due, strict=True)])
-        per_s = load.count / (max(arrivals) - min(posted.due))
+        sent = list(zip(posted.ids, posted.due, strict=True))
+        took_s = {name: at[name] - due for path in endpoints for one, due in sent if (name := f"{path} {one}")}
+        end_to_end = quantiles_ms(list(took_s.values()))
+        per_s = len(took_s) / (max(at[name] for name in took_s) - min(posted.due))
     accept = quantiles_ms([answered - due for answered, due in zip(posted.answered, posted.due, strict=True)])
     cpu_ms = {name: used_s / load.count * 1_000 for name, used_s in cpu.used_s.items()}
-    return Figures(cpu_ms, per_s, accept, end_to_end, cpu.others_share)
+    return Figures(cpu_ms, len(endpoints), per_s, accept, end_to_end, cpu.others_share)
 
 
 async def warm_up(pipeline: Pipeline, sink: Sink, kinds: list[str], first: int) -> int:

@@ -2,7 +2,8 @@
 
     python -m benchmarks.sink     prints its port, then serves until its standard input ends
 
-POST /ok/… 200; POST /once/… 500 to the first request of each `webhook-id`, then 200. GET / tells what was delivered.
+POST /ok/… 200; POST /once/… 500 to the first request of each `webhook-id`, then 200. GET / tells what was delivered:
+path and `webhook-id` of each.
 """
 
 import asyncio
@@ -22,9 +23,9 @@ class Books:
     """What was delivered.
 
     Attributes:
-        at: `webhook-id` to the epoch seconds of its first 200.
+        at: path and `webhook-id` to the epoch seconds of the first 200.
         requests: how many came.
-        failed: ids that were refused once.
+        failed: what was refused once.
     """
 
     def __init__(self) -> None:
@@ -84,7 +85,7 @@ class Endpoint(asyncio.Protocol):
         if self._parser.get_method() == b"GET":
             return books.told()
         books.requests += 1
-        text = self._id.decode()
+        text = f"{self._url.decode()} {self._id.decode()}"
         if self._url.startswith(b"/once/") and text not in books.failed:
             books.failed.add(text)
             return _FAILED

@@ -1,11 +1,12 @@
 """What the workers count; scraped at `/metrics`."""
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from schemas.attempt import Attempt, AttemptKind
+from schemas.dispatch import Dispatch
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -31,6 +32,9 @@ class WorkerMetrics:
         self.answers = counter(
             "hooklog_answers", "Requests by the class of the answer, such as 2xx, or error", ["answer"]
         )
+        # to find a counter by its label takes longer than to count, and there are few
+        self._attempts_of = lru_cache(maxsize=64)(self.attempts.labels)
+        self._answers_of = lru_cache(maxsize=64)(self.answers.labels)
         self.parked = counter("hooklog_parked", "Deliveries put aside, by reason", ["reason"])
         self.forks_cut = counter("hooklog_forks_cut", "Deliveries not attempted, because another branch had ended them")
         self.attempt_seconds = seconds("hooklog_attempt_seconds", "From request to answer")
@@ -49,13 +53,23 @@ class WorkerMetrics:
             "hooklog_waiting_deliveries", "Deliveries in this worker's partitions of a retry or park tier", ["tier"]
         )
 
+    def dispatched(self, dispatches: Sequence[Dispatch]) -> None:
+        """Events whose deliveries are stored."""
+        self.events.inc(len(dispatches))
+        self.deliveries.inc(sum(dispatch.matched for dispatch in dispatches))
+        self.duplicates.inc(sum(dispatch.duplicate for dispatch in dispatches))
+        for dispatch in dispatches:
+            self.dispatch_seconds.observe(max(0, dispatch.dispatched_ms - dispatch.received_ms) / 1_000)
+            for reason, number in dispatch.skipped.items():
+                self.skips.labels(reason).inc(number)
+
     def count(self, attempt: Attempt) -> None:
         """An attempt, or an end without one, that is stored."""
-        self.attempts.labels(attempt.status).inc()
+        self._attempts_of(attempt.status).inc()
         if attempt.kind is not AttemptKind.ATTEMPT:
             return
         self.attempt_seconds.observe(attempt.duration_ms / 1_000)
-        self.answers.labels(attempt.error or f"{attempt.response_status_code // 100}xx").inc()
+        self._answers_of(attempt.error or f"{attempt.response_status_code // 100}xx").inc()
         if attempt.attempt == 1:
             self.first_attempt_seconds.observe(max(0, attempt.started_ms - attempt.received_ms) / 1_000)
 

@@ -139,4 +139,5 @@ def end_ms_of(received_ms: int, replay_id: str, retry: RetrySpec | None, release
             short age allows.
     """
     age_s = MAX_AGE_S if retry is None or retry.max_age_s is None else retry.max_age_s
-    return max(received_ms, ulid_time_ms(replay_id) or 0, released_ms) + math.ceil(age_s * 1_000)
+    replayed_ms = ulid_time_ms(replay_id) or 0 if replay_id else 0
+    return max(received_ms, replayed_ms, released_ms) + math.ceil(age_s * 1_000)

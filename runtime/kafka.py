@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 
 import runtime.broken_connections  # noqa: F401 - mends aiokafka for whoever uses it here
 from runtime.pace import pace_sends
+from runtime.producer import LeanProducer
 from schemas.streams import MAX_INTAKE_BYTES, Stream, StreamNames
 
 log = structlog.get_logger(__name__)
@@ -67,7 +68,11 @@ class Outgoing(NamedTuple):
     partition: int | None = None
 
 
-_Begun = tuple[AIOKafkaProducer, "asyncio.Future[RecordMetadata]"]
+def _always() -> bool:
+    return True
+
+
+_Begun = tuple[LeanProducer, "asyncio.Future[RecordMetadata]"]
 
 
 class Appender:
@@ -84,7 +89,7 @@ class Appender:
         self._names = names
         self._bootstrap = bootstrap
         self._pace_s = pace_s
-        self._producer: AIOKafkaProducer | None = None
+        self._producer: LeanProducer | None = None
         self._renewing = asyncio.Lock()
         self._retired: set[asyncio.Task[None]] = set()
 
@@ -93,8 +98,8 @@ class Appender:
         self._producer = self._new_producer()  # before it starts: stop() closes it also when that fails
         await self._producer.start()
 
-    def _new_producer(self) -> AIOKafkaProducer:
-        producer = AIOKafkaProducer(
+    def _new_producer(self) -> LeanProducer:
+        producer = LeanProducer(
             bootstrap_servers=self._bootstrap,
             acks="all",
             enable_idempotence=True,
@@ -130,22 +135,17 @@ class Appender:
         """
         producer = self._started()
         # Before the producer sees it: a batch that the broker refuses costs an idempotent producer its sequence.
-        size = len(value or b"") + len(key or b"")
-        for name, raw in headers:
-            size += len(name) + len(raw)
+        size = len(value or b"") + len(key or b"") + sum([len(name) + len(raw) for name, raw in headers])
         if size > stream.max_record_bytes - _RECORD_OVERHEAD_BYTES:
             raise RecordTooLargeError(f"{stream.name} takes no record of {size} bytes")
-        future: asyncio.Future[RecordMetadata] = await producer.send(
-            self._names(stream), value, key=key, headers=list(headers), partition=partition
-        )
-        return future
+        return await producer.hand_over(self._names(stream), value, key, partition, list(headers))
 
-    def _started(self) -> AIOKafkaProducer:
+    def _started(self) -> LeanProducer:
         if self._producer is None:
             raise NotStoredError("the producer has not started")
         return self._producer
 
-    async def _renew(self, failed: AIOKafkaProducer) -> None:
+    async def _renew(self, failed: LeanProducer) -> None:
         """Goes on with a new producer: one that lost a batch is out of sequence on that partition for ever."""
         async with self._renewing:
             if self._producer is not failed:
@@ -194,7 +194,7 @@ class Appender:
             raise NotStoredError(f"{stream.name}: {error!r}") from error
 
     async def append_all(
-        self, records: Sequence[Outgoing], *, still: Callable[[], bool] = lambda: True
+        self, records: Sequence[Outgoing], *, still: Callable[[], bool] = _always
     ) -> list[RecordMetadata]:
         """Appends until the broker has every record, however long that takes; some may then be there twice.
 
@@ -218,7 +218,7 @@ class Appender:
         Raises:
             RecordTooLargeError: no stream takes it.
         """
-        return (await self.append_all([record]))[0]
+        return await self._finish(record, await self._begin(record, _always), _always)
 
     async def _begin(self, record: Outgoing, still: Callable[[], bool]) -> _Begun:
         while True:
@@ -242,7 +242,7 @@ class Appender:
                 begun = await self._begin(record, still)
 
     async def _recover(
-        self, record: Outgoing, producer: AIOKafkaProducer, error: KafkaError, still: Callable[[], bool]
+        self, record: Outgoing, producer: LeanProducer, error: KafkaError, still: Callable[[], bool]
     ) -> None:
         log.warning("append_retry", stream=record.stream.name, error=repr(error))
         if not still():
@@ -251,7 +251,7 @@ class Appender:
         await self._renew(producer)
 
 
-async def _retire(producer: AIOKafkaProducer) -> None:
+async def _retire(producer: LeanProducer) -> None:
     # What it still holds either arrives or fails, and is then appended again through the new one.
     with contextlib.suppress(KafkaError):
         await producer.stop()

@@ -108,6 +108,9 @@ class ConfigTables:
     def __init__(self, bootstrap: str, names: StreamNames, keyring: Keyring) -> None:
         self._bootstrap = bootstrap
         self._tables = {kind: Table(kind, keyring) for kind in TABLES}
+        self._sources = cast("dict[str, Record[SourceSpec]]", self._tables["sources"].records)
+        self._topics = cast("dict[str, Record[TopicSpec]]", self._tables["topics"].records)
+        self._subscriptions = cast("dict[str, Record[SubscriptionSpec]]", self._tables["subscriptions"].records)
         self._partitions = {TopicPartition(names(stream), 0): kind for kind, stream in TABLES.items()}
         self._position = dict.fromkeys(TABLES, 0)
         self._ends = EndOffsets(bootstrap)
@@ -124,15 +127,15 @@ class ConfigTables:
 
     def source(self, record_id: str) -> Record[SourceSpec] | None:
         """The source with that id."""
-        return cast("Record[SourceSpec] | None", self._tables["sources"].records.get(record_id))
+        return self._sources.get(record_id)
 
     def topic(self, record_id: str) -> Record[TopicSpec] | None:
         """The topic with that id."""
-        return cast("Record[TopicSpec] | None", self._tables["topics"].records.get(record_id))
+        return self._topics.get(record_id)
 
     def subscription(self, record_id: str) -> Record[SubscriptionSpec] | None:
         """The subscription with that id."""
-        return cast("Record[SubscriptionSpec] | None", self._tables["subscriptions"].records.get(record_id))
+        return self._subscriptions.get(record_id)
 
     @property
     def current(self) -> bool:
@@ -156,8 +159,8 @@ class ConfigTables:
         Raises:
             LockedTablesError: one could not; to go on would take it for deleted.
         """
-        if locked := self.locked:
-            raise LockedTablesError(f"our encryption keys do not open {', '.join(locked[:3])}")
+        if any(table.locked for table in self._tables.values()):  # asked before each request: no list of names
+            raise LockedTablesError(f"our encryption keys do not open {', '.join(self.locked[:3])}")
 
     def position(self, kind: str) -> int:
         """The offset in the table's stream up to which everything is applied."""

@@ -12,6 +12,7 @@ import orjson
 import structlog
 
 from runtime.lines import LineLogger
+from schemas.headers import rfc3339
 
 _QUIET = {"aiokafka": logging.WARNING, "httpx": logging.WARNING, "mode": logging.WARNING, "faust": logging.WARNING}
 _MAX_LINES_PER_S = 5
@@ -31,13 +32,25 @@ def _is_credential(name: str) -> bool:
     return _CREDENTIAL.search(name.lower()) is not None
 
 
+@lru_cache(maxsize=1_024)  # and few sets of names
+def _credentials(names: tuple[str, ...]) -> list[str]:
+    return [name for name in names if _is_credential(name)]
+
+
 def redacted(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """A processor of structlog: hides what has a credential's name, also one level down."""
+    for name in _credentials(tuple(event)):
+        event[name] = REDACTED
     for name, value in event.items():
-        if _is_credential(name):
-            event[name] = REDACTED
-        elif type(value) is dict:
+        if type(value) is dict:
             event[name] = {key: REDACTED if _is_credential(str(key)) else item for key, item in value.items()}
+    return event
+
+
+def stamped(_logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A processor of structlog: writes down how serious it is, and when it was."""
+    event["level"] = "warning" if method == "warn" else "error" if method == "exception" else method
+    event["timestamp"] = rfc3339(time.time_ns() // 1_000_000)
     return event
 
 
@@ -70,8 +83,7 @@ def configure_logging(level: str) -> None:
     structlog.configure(
         processors=[
             redacted,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            stamped,
             structlog.processors.format_exc_info,
             renderer,
         ],

@@ -1,9 +1,11 @@
 """What came of a delivery, one record an attempt, in the delivery's own partition number."""
 
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
+from schemas.delivery import Delivery
 from schemas.values import decode_value
 
 
@@ -77,6 +79,24 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _DECODER = msgspec.json.Decoder(Attempt)
+
+
+def identity_of(delivery: Delivery) -> dict[str, Any]:
+    """What an attempt record says of its delivery."""
+    return {
+        "delivery_id": delivery.delivery_id,
+        "event_id": delivery.event_id,
+        "subscription_id": delivery.subscription_id,
+        "topic_id": delivery.topic_id,
+        "source_id": delivery.source_id,
+        "event_type": delivery.event_type,
+        "generation": delivery.generation,
+        "attempt": delivery.attempt,
+        "parks": delivery.parks,
+        "received_ms": delivery.received_ms,
+        "config_version": delivery.config_version,
+        "replay_id": delivery.replay_id,
+    }
 
 
 def encode_attempt(attempt: Attempt) -> bytes:

@@ -5,9 +5,12 @@ value, byte for byte, and the headers say which attempt comes next and when. A l
 `events` stream, and the delivery says where.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Self
+
+import msgspec
+from msgspec.structs import replace
 
 from schemas.headers import (
     SPEC_VERSION,
@@ -60,8 +63,7 @@ def _digest(body: bytes) -> str:
     return blake2b(body, digest_size=_DIGEST_BYTES).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True):
     """One event for one target of one subscription.
 
     Attributes:
@@ -141,17 +143,22 @@ def encode_delivery(delivery: Delivery) -> list[tuple[str, bytes]]:
         ("hl-target", b"%d" % delivery.target),
         ("hl-attempt", b"%d" % delivery.attempt),
     ]
-    optional = (
-        ("hl-parks", str(delivery.parks) if delivery.parks else ""),
-        ("hl-due-ms", str(delivery.due_ms) if delivery.due_ms else ""),
-        ("hl-replay-id", delivery.replay_id),
-        ("hl-released-ms", str(delivery.released_ms) if delivery.released_ms else ""),
-        ("hl-webhook-id", delivery.webhook_id),
-        ("hl-reason", delivery.reason),
-        ("hl-event-headers", headers_text(delivery.request_headers) if delivery.request_headers else ""),
-        ("traceparent", delivery.traceparent),
-    )
-    headers += [(name, text.encode()) for name, text in optional if text]
+    if delivery.parks:
+        headers.append(("hl-parks", b"%d" % delivery.parks))
+    if delivery.due_ms:
+        headers.append(("hl-due-ms", b"%d" % delivery.due_ms))
+    if delivery.replay_id:
+        headers.append(("hl-replay-id", delivery.replay_id.encode()))
+    if delivery.released_ms:
+        headers.append(("hl-released-ms", b"%d" % delivery.released_ms))
+    if delivery.webhook_id:
+        headers.append(("hl-webhook-id", delivery.webhook_id.encode()))
+    if delivery.reason:
+        headers.append(("hl-reason", delivery.reason.encode()))
+    if delivery.request_headers:
+        headers.append(("hl-event-headers", headers_text(delivery.request_headers).encode()))
+    if delivery.traceparent:
+        headers.append(("traceparent", delivery.traceparent.encode()))
     if (ref := delivery.body_ref) is not None:
         headers += [
             ("hl-body-ref", b"%d/%d" % (ref.partition, ref.offset)),
@@ -193,7 +200,7 @@ def decode_delivery(value: bytes | None, headers: Headers) -> Delivery:
         released_ms=integer(values, "hl-released-ms", 0),
         webhook_id=values.get("hl-webhook-id", ""),
         reason=values.get("hl-reason", ""),
-        request_headers=headers_in(values.get("hl-event-headers", "[]")),
+        request_headers=headers_in(values["hl-event-headers"]) if "hl-event-headers" in values else (),
     )
 
 

@@ -1,6 +1,6 @@
 """An accepted request: the raw body is the record's value, byte for byte; everything else is in headers."""
 
-from dataclasses import dataclass, field
+import msgspec
 
 from schemas.headers import SPEC_VERSION, Headers, epoch_ms, first_values, headers_in, headers_text, required, rfc3339
 
@@ -19,8 +19,7 @@ _KNOWN = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """One accepted request.
 
     Attributes:
@@ -41,7 +40,7 @@ class Event:
     dedup_id: str = ""
     traceparent: str = ""
     request_headers: tuple[tuple[str, str], ...] = ()
-    extra: tuple[tuple[str, bytes], ...] = field(default=())
+    extra: tuple[tuple[str, bytes], ...] = ()
 
 
 def encode_event(event: Event) -> list[tuple[str, bytes]]:

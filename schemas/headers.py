@@ -3,8 +3,9 @@
 Source: CloudEvents 1.0.2, Kafka protocol binding, section 3.2 (binary content mode).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import orjson
 
@@ -21,8 +22,15 @@ class MalformedRecordError(ValueError):
     """A record of one of our streams cannot be read: record it as an offender and go on."""
 
 
-def first_values(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
+def first_values(headers: Sequence[tuple[str, bytes | None]]) -> dict[str, str]:
     """Header name to its first value, as text; bytes that are no UTF-8 are read as Latin-1, never refused."""
+    try:
+        return {name: raw.decode() for name, raw in reversed(headers)}  # type: ignore[union-attr] # as below
+    except (UnicodeDecodeError, AttributeError):
+        return _first_values_of_any(headers)  # a foreign record: bytes of another charset, or none
+
+
+def _first_values_of_any(headers: Sequence[tuple[str, bytes | None]]) -> dict[str, str]:
     values: dict[str, str] = {}
     for name, raw in headers:
         if name not in values and raw is not None:
@@ -56,10 +64,12 @@ def integer(values: dict[str, str], name: str, default: int | None = None) -> in
         MalformedRecordError: it is missing without a default, or is no whole number.
     """
     text = values.get(name)
-    if text is None and default is not None:
-        return default
+    if text is None:
+        if default is not None:
+            return default
+        text = required(values, name)
     try:
-        number = int(required(values, name))
+        number = int(text)
     except ValueError as error:
         raise MalformedRecordError(f"header {name} is not a whole number: {text!r}") from error
     if not 0 <= number <= MAX_INTEGER:
@@ -69,8 +79,13 @@ def integer(values: dict[str, str], name: str, default: int | None = None) -> in
 
 def rfc3339(epoch_ms: int) -> str:
     """Epoch milliseconds as RFC 3339 in UTC, such as `2026-01-02T03:04:05.678Z`."""
-    moment = datetime.fromtimestamp(epoch_ms / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    epoch_s, milliseconds = divmod(epoch_ms, 1_000)
+    return f"{_to_the_second(epoch_s)}.{milliseconds:03d}Z"
+
+
+@lru_cache(maxsize=256)  # under load many records share a second
+def _to_the_second(epoch_s: int) -> str:
+    return datetime.fromtimestamp(epoch_s, UTC).isoformat().removesuffix("+00:00")
 
 
 def epoch_ms(text: str) -> int:
@@ -104,6 +119,6 @@ def headers_text(pairs: Sequence[tuple[str, str]]) -> str:
 def headers_in(text: str) -> tuple[tuple[str, str], ...]:
     """The pairs in it; none when it cannot be read."""
     try:
-        return tuple((str(name), str(value)) for name, value in orjson.loads(text))
+        return tuple([(str(name), str(value)) for name, value in orjson.loads(text)])
     except (ValueError, TypeError):
         return ()

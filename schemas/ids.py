@@ -36,8 +36,8 @@ def delivery_id(event_id: str, subscription_id: str, generation: int, target: in
     A reprocessed event therefore makes the deliveries it made before, and a subscription that was deleted and
     made again makes others, because its generation is new.
     """
-    parts = (event_id, subscription_id, str(generation), str(target), replay_id)
-    return _hash128(*(part.encode() for part in parts)).hex()
+    place = (event_id.encode(), subscription_id.encode(), b"%d" % generation, b"%d" % target)
+    return _hash128(*place, replay_id.encode()).hex()
 
 
 def dedup_hash(topic_id: str, dedup_id: str, key: bytes) -> bytes:
@@ -54,4 +54,4 @@ def dedup_hash(topic_id: str, dedup_id: str, key: bytes) -> bytes:
 
 def _hash128(*parts: bytes) -> bytes:
     # Length prefixes, so that no two lists of parts read the same.
-    return blake2b(b"".join(b"%d:%b" % (len(part), part) for part in parts), digest_size=16).digest()
+    return blake2b(b"".join([b"%d:%b" % (len(part), part) for part in parts]), digest_size=16).digest()

@@ -2,7 +2,9 @@
 
 import random
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from schemas.attempt import Attempt, AttemptKind, AttemptStatus
 from schemas.delivery import Delivery

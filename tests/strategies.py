@@ -1,8 +1,7 @@
 """What property tests draw: text and records as they can occur, and bytes as anybody may produce them."""
 
-from dataclasses import replace
-
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from schemas.attempt import Attempt, AttemptKind, AttemptStatus
 from schemas.delivery import BodyRef, Delivery

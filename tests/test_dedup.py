@@ -1,13 +1,13 @@
 """Which events are repetitions, whatever order their batches are dispatched in and whatever crashes between."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import accumulate
 from typing import NamedTuple
 
 from aiokafka import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ingest.recent import MAX_RECENT, RecentIds
 from processors.dispatch.reading import MAX_CARRIED_BYTES, Reading

@@ -77,7 +77,7 @@ def event(event_type: str, body: bytes, headers: tuple[tuple[str, str], ...] = (
     return Event("e", "t", "s", event_type, 0, body, request_headers=headers)
 
 
-def naive(records: list[Record[Any]], of: Event) -> tuple[set[str], Counter[str], set[tuple[str, str, str]]]:
+def naive(records: list[Record[Any]], of: Event) -> tuple[set[str], dict[str, int], set[tuple[str, str, str]]]:
     """Who gets it, counts by reason, and every skip, each judged in a view of its own."""
     verdicts = {record.spec.id: judge(record.spec, EventView(of)) for record in records}
     matched = {name for name, verdict in verdicts.items() if not verdict.reason}
@@ -85,7 +85,7 @@ def naive(records: list[Record[Any]], of: Event) -> tuple[set[str], Counter[str]
     return matched, Counter(reason for _, reason, _ in skips), skips
 
 
-def found(index: TopicIndex, of: Event) -> tuple[set[str], Counter[str], set[tuple[str, str, str]]]:
+def found(index: TopicIndex, of: Event) -> tuple[set[str], dict[str, int], set[tuple[str, str, str]]]:
     findings = Findings()
     index.find(EventView(of), findings)
     ids = [record.spec.id for record in findings.matched]

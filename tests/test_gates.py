@@ -2,10 +2,10 @@
 
 import heapq
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from processors.deliver.gates import BROKEN, CROWDED, LANE_WAIT_S, LIMITED, MAX_GATES, MAX_HELD, Gates, Stop
 from processors.deliver.job import Job

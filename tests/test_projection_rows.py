@@ -1,10 +1,10 @@
 """Records become rows that ClickHouse stores; a delivery's state only moves forward; one bad row costs no other."""
 
-import dataclasses
 import random
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from aiokafka import TopicPartition
 from hypothesis import HealthCheck, given, settings
@@ -132,7 +132,7 @@ def test_a_payload_comes_back_byte_for_byte(writer: Client, body: bytes) -> None
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(event=strategies.events)
 def test_every_event_that_can_be_read_is_stored(writer: Client, event: Event) -> None:
-    event = dataclasses.replace(event, received_ms=1_790_000_000_000)
+    event = msgspec.structs.replace(event, received_ms=1_790_000_000_000)
     assert store(writer, batch_of((0, rows_of(EVENTS, event.body, headers=encode_event(event))))) == []
 
 

@@ -4,10 +4,11 @@ import asyncio
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from projections.query.resend import DAY_MS, PAYLOAD_KEPT_MS, REFERRED_MS, replay_ids, stored_event, target_of
 from projections.query.shown import epoch_ms_of

@@ -1,12 +1,13 @@
 """The parts of a replay: what is read from the log, what is remembered of it, and which row stays."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from processors.replay.book import ORPHAN_MS, Book
 from processors.replay.log_reader import MAX_READ_OVER, LogReader

@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+from msgspec import structs
 
 from rules.breaker import Breaker, BreakerState
 from rules.ladder import Ladder
@@ -98,7 +99,7 @@ class ReleasesEarly(DelayModel):
         return record.appended_ms + wait_ms * 0.9
 
     def _release(self, life: int, key: tuple[str, int], record: Stored) -> None:
-        super()._release(life, key, record._replace(value=replace(record.value, due_ms=0)))
+        super()._release(life, key, record._replace(value=structs.replace(record.value, due_ms=0)))
 
 
 class NeverHalfOpen(Breaker):

@@ -205,7 +205,7 @@ class DelayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
     def _entry(self, record: ConsumerRecord) -> Entry:
         try:
             # Only the one header is decoded: nobody looks at the others on the way.
-            due_ms = integer(first_values(pair for pair in record.headers if pair[0] == "hl-due-ms"), "hl-due-ms")
+            due_ms = integer(first_values([pair for pair in record.headers if pair[0] == "hl-due-ms"]), "hl-due-ms")
         except MalformedRecordError:
             due_ms = record.timestamp  # deliver says what is wrong with it
         tier, ladder = self._streams[record.topic]

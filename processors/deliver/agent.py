@@ -156,12 +156,12 @@ class DeliverAgent:
 
     def _over(self, partition: int, delivery: Delivery) -> bool:
         """Whether a record needs nothing more: its attempt was made or put aside, or its delivery has ended."""
-        if any(self._finished.has(partition, key) for key in (key_of(delivery), park_key_of(delivery))):
+        has = self._finished.has
+        if has(partition, key_of(delivery)) or has(partition, park_key_of(delivery)):
             return True
-        if not self._finished.ended(partition, delivery.delivery_id):
-            return False
-        self._step.cut(delivery)
-        return True
+        if ended := self._finished.ended(partition, delivery.delivery_id):
+            self._step.cut(delivery)
+        return ended
 
     async def _attempt(self, job: Job) -> bool:
         """Makes the attempt, unless it was made; whether the records are finished with it."""

@@ -10,7 +10,6 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 from aiokafka import ConsumerRecord
@@ -28,7 +27,7 @@ from rules.ladder import Ladder
 from rules.retry import EXPIRED, Answer, Chance, NextStep, after_failure, end_ms_of
 from rules.shown_url import shown_url
 from runtime.kafka import Appender, Outgoing, RecordTooLargeError
-from schemas.attempt import Attempt, AttemptKind, AttemptStatus, encode_attempt
+from schemas.attempt import Attempt, AttemptKind, AttemptStatus, encode_attempt, identity_of
 from schemas.config import SubscriptionSpec
 from schemas.delivery import Delivery, encode_delivery
 from schemas.headers import trace_id
@@ -182,7 +181,7 @@ class AttemptStep:
             kind=AttemptKind.LEASE,
             until_ms=job.give_up_ms,
             started_ms=self._now_ms(),
-            **_identity(job.delivery),
+            **identity_of(job.delivery),
         )
         await self._append(_attempt_record(record, job.partition))
 
@@ -196,7 +195,7 @@ class AttemptStep:
             reason=reason,
             started_ms=self._now_ms(),
             next_attempt_ms=due_ms,
-            **_identity(job.delivery),
+            **identity_of(job.delivery),
         )
         await self._append(_attempt_record(record, job.partition))
         self._metrics.parked.labels(reason).inc()
@@ -242,7 +241,7 @@ class AttemptStep:
             error=error,
             reason=reason,
             started_ms=self._now_ms(),
-            **_identity(delivery),
+            **identity_of(delivery),
         )
 
 
@@ -257,25 +256,8 @@ def _attempt(delivery: Delivery, exchange: Exchange, target_url: str, status: At
         error=exchange.answer.error,
         reason=step.reason,
         target_url=target_url,
-        **_identity(delivery),
+        **identity_of(delivery),
     )
-
-
-def _identity(delivery: Delivery) -> dict[str, Any]:
-    return {
-        "delivery_id": delivery.delivery_id,
-        "event_id": delivery.event_id,
-        "subscription_id": delivery.subscription_id,
-        "topic_id": delivery.topic_id,
-        "source_id": delivery.source_id,
-        "event_type": delivery.event_type,
-        "generation": delivery.generation,
-        "attempt": delivery.attempt,
-        "parks": delivery.parks,
-        "received_ms": delivery.received_ms,
-        "config_version": delivery.config_version,
-        "replay_id": delivery.replay_id,
-    }
 
 
 def _delivery_record(stream: Stream, delivery: Delivery) -> Outgoing:

@@ -4,11 +4,12 @@ It is made anew for each attempt, so that a mended transform works for what wait
 """
 
 import base64
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from rules.cel import BadExpressionError, Failure, compile_transform, seconds_text
 from rules.view import EventView

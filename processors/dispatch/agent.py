@@ -101,8 +101,9 @@ class Dispatcher:
         stored = await self._store(dispatches, readings)
         firsts = (sighting for sighting in sightings if sighting.offset not in duplicates)
         self._dedup.remember(partition, firsts, stored, records[0].timestamp)
+        self._metrics.dispatched(dispatches)
         for dispatch in dispatches:
-            self._tell(dispatch)
+            _tell(dispatch)
 
     async def _store(self, dispatches: list[Dispatch], readings: list[Reading]) -> list[RecordMetadata]:
         unread = (unreadable(EVENTS, reading.record, reading.error) for reading in readings if reading.error)
@@ -110,25 +111,6 @@ class Dispatcher:
         stored = await self._appender.append_all([*map(_told, dispatches), *map(record_of, operations)])
         self._operations.stored(operations)
         return stored[: len(dispatches)]
-
-    def _tell(self, dispatch: Dispatch) -> None:
-        self._metrics.events.inc()
-        self._metrics.deliveries.inc(dispatch.matched)
-        self._metrics.dispatch_seconds.observe(max(0, dispatch.dispatched_ms - dispatch.received_ms) / 1_000)
-        self._metrics.duplicates.inc(dispatch.duplicate)
-        for reason, number in dispatch.skipped.items():
-            self._metrics.skips.labels(reason).inc(number)
-        log.info(
-            "dispatch",
-            event_id=dispatch.event_id,
-            topic=dispatch.topic_id,
-            type=dispatch.event_type,
-            matched=dispatch.matched,
-            skipped=dispatch.skipped,
-            duplicate_of=dispatch.duplicate_of,
-            error=dispatch.error,
-            after_ms=dispatch.dispatched_ms - dispatch.received_ms,
-        )
 
     def _join(self, reading: Reading, first: First | None, config_version: int) -> tuple[Dispatch, list[Delivery]]:
         dispatch = self._dispatch(reading, config_version)
@@ -162,6 +144,20 @@ class Dispatcher:
             appended_ms=record.timestamp,
             error=reading.error,
         )
+
+
+def _tell(dispatch: Dispatch) -> None:
+    log.info(
+        "dispatch",
+        event_id=dispatch.event_id,
+        topic=dispatch.topic_id,
+        type=dispatch.event_type,
+        matched=dispatch.matched,
+        skipped=dispatch.skipped,
+        duplicate_of=dispatch.duplicate_of,
+        error=dispatch.error,
+        after_ms=dispatch.dispatched_ms - dispatch.received_ms,
+    )
 
 
 def _outgoing(delivery: Delivery) -> Outgoing:

@@ -1,6 +1,5 @@
 """What an index finds for an event: who gets it, and how many do not, for what reason."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import islice
 
@@ -26,7 +25,7 @@ class Findings:
 
     def __init__(self) -> None:
         self.matched: list[Record[SubscriptionSpec]] = []
-        self.skipped: Counter[str] = Counter()
+        self.skipped: dict[str, int] = {}
         self._unlisted: list[tuple[Verdict, Callable[[], Iterable[str]]]] = []
 
     def judged(self, verdict: Verdict, records: Records) -> None:
@@ -45,7 +44,7 @@ class Findings:
             ids: gives exactly so many ids; called only when they are listed.
         """
         if count:
-            self.skipped[verdict.reason] += count
+            self.skipped[verdict.reason] = self.skipped.get(verdict.reason, 0) + count
             self._unlisted.append((verdict, ids))
 
     def only_created_by(self, newest: str) -> None:

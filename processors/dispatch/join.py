@@ -44,7 +44,7 @@ def join(
     found = index.find(EventView(event))
     found.only_created_by(newest)
     deliveries = [delivery_of(event, subscription, config_version, body_ref) for subscription in found.matched]
-    return Join(deliveries, dict(found.skipped), found.listed())
+    return Join(deliveries, found.skipped, found.listed())
 
 
 def delivery_of(

@@ -1,9 +1,9 @@
 """One item of a replay: the deliveries that it makes, or why it makes none."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from aiokafka import ConsumerRecord
+from msgspec.structs import replace
 
 from processors.dispatch.join import delivery_of
 from processors.dispatch.reading import Reading

@@ -268,7 +268,8 @@ def operation_rows(record: StoredRecord) -> list[Row]:
 
 def _row(table: str, source: StoredRecord, /, **cells: Any) -> Row:
     # The record's place makes a row that is written twice identical to itself.
-    return Row(table, msgspec.json.encode(cells | {"_partition": source.partition, "_offset": source.offset}))
+    cells["_partition"], cells["_offset"] = source.partition, source.offset
+    return Row(table, msgspec.json.encode(cells))
 
 
 PROJECTIONS = (

@@ -108,9 +108,10 @@ class Writer:
         stream = self._records.streams[source.topic]
         projection = self._projections[stream]
         self._stored.setdefault(source, records[0].offset)
+        now_s = time.monotonic()
         for record in records:
             place = Place(source, stream, record.offset, record.timestamp)
-            self._batch.add(place, self._rows_of(projection, place, record), time.monotonic())
+            self._batch.add(place, self._rows_of(projection, place, record), now_s)
         self._metrics.records.labels(stream).inc(len(records))
 
     def _rows_of(self, projection: Projection, place: Place, record: ConsumerRecord) -> Sequence[Row]:
