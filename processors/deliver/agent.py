@@ -156,8 +156,7 @@ class DeliverAgent:
 
     def _over(self, partition: int, delivery: Delivery) -> bool:
         """Whether a record needs nothing more: its attempt was made or put aside, or its delivery has ended."""
-        has = self._finished.has
-        if has(partition, key_of(delivery)) or has(partition, park_key_of(delivery)):
+        if self._finished.has(partition, key_of(delivery)) or self._finished.has(partition, park_key_of(delivery)):
             return True
         if ended := self._finished.ended(partition, delivery.delivery_id):
             self._step.cut(delivery)
