@@ -22,6 +22,7 @@ from schemas.streams import EXPIRED, OPERATIONS, StreamNames
 log = structlog.get_logger(__name__)
 
 _ERROR_PAUSE_S = 0.5
+_MISSING_PAUSE_S = 1.0
 
 Known = dict[str, Expired]
 
@@ -118,6 +119,9 @@ class ExpiredRecords:
             await asyncio.sleep(_ERROR_PAUSE_S)
 
     async def _follow(self, consumer: AIOKafkaConsumer, place: TopicPartition) -> None:
+        while not await _is_there(consumer, place):
+            self._loaded = True  # nobody has made the streams yet, so nobody can have missed anything of them
+            await asyncio.sleep(_MISSING_PAUSE_S)
         end = (await consumer.end_offsets([place]))[place]
         while lives(consumer):
             for record in (await consumer.getmany(timeout_ms=500)).get(place, []):
@@ -160,6 +164,10 @@ async def _consuming(bootstrap: str, names: StreamNames) -> AsyncIterator[tuple[
         await consumer.stop()
 
 
+async def _is_there(consumer: AIOKafkaConsumer, place: TopicPartition) -> bool:
+    return place.topic in await consumer.topics()
+
+
 def _apply(record: ConsumerRecord, known: Known) -> None:
     if record.value is None:
         known.pop((record.key or b"").decode(errors="replace"), None)
@@ -180,8 +188,8 @@ async def read_expired(bootstrap: str, names: StreamNames) -> Known:
     """
     known: Known = {}
     async with _consuming(bootstrap, names) as (consumer, place):
-        end = (await consumer.end_offsets([place]))[place]
-        while await consumer.position(place) < end:
+        end = (await consumer.end_offsets([place]))[place] if await _is_there(consumer, place) else 0
+        while end and await consumer.position(place) < end:
             for record in (await consumer.getmany(timeout_ms=500)).get(place, []):
                 _apply(record, known)
     return known
