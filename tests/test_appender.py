@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 
 from runtime.kafka import Appender, EndOffsets, NotStoredError, Outgoing, RecordTooLargeError
 from runtime.settings import Settings
@@ -42,6 +42,16 @@ def lose_the_sequence(appender: Appender, settings: Settings, partition: int) ->
 async def test_records_stand_where_they_are_said_to_stand(appender: Appender) -> None:
     stored = await appender.append_all([Outgoing(EVENTS, b"%d" % n, b"k", partition=n % 2) for n in range(10)])
     assert [(item.partition, item.offset) for item in stored] == [(n % 2, n // 2) for n in range(10)]
+
+
+async def test_a_key_leads_where_the_client_library_leads_it(appender: Appender, settings: Settings) -> None:
+    keys = [b"", b"a", b"ab", b"abc", b"abcd", "schlüssel".encode(), *(b"%x" % (n * 2_654_435_761) for n in range(200))]
+    ours = await appender.append_all([Outgoing(EVENTS, b"x", key) for key in keys])
+    async with AIOKafkaProducer(bootstrap_servers=settings.bootstrap) as producer:
+        topic = StreamNames(settings.kafka_prefix)(EVENTS)
+        theirs = [await producer.send_and_wait(topic, b"x", key=key) for key in keys]
+    assert [item.partition for item in ours] == [item.partition for item in theirs]
+    assert {item.partition for item in ours} == {0, 1}
 
 
 async def test_a_record_that_no_stream_takes_is_refused_and_the_next_ones_are_stored(appender: Appender) -> None:
