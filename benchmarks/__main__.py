@@ -6,6 +6,7 @@ Nothing else should run meanwhile. Sender, endpoint and this program share the m
 not counted. It takes about nine minutes.
 """
 
+import argparse
 import asyncio
 import json
 import platform
@@ -107,6 +108,9 @@ def note_aims(report: Report, stages: dict[str, Stages], fan_out: FanOut) -> Non
 
 def main() -> None:
     """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    as_json: bool = parser.parse_args().json
     report = Report()
     with tempfile.TemporaryDirectory(prefix="hooklog-bench-") as folder:
         first, second, third = (Path(folder, name) for name in ("start", "gateway", "floor"))
@@ -119,7 +123,7 @@ def main() -> None:
     fan_out = FanOut(own[FAN_OUT.name, "ten"])
     note_aims(report, stages, fan_out)
     machine = f"{psutil.cpu_count()} CPUs, {platform.system()} {platform.release()}, Python {platform.python_version()}"
-    if "--json" in sys.argv:
+    if as_json:
         loads = {name: stage.document() for name, stage in stages.items()} | {FAN_OUT.name: fan_out.document()}
         sys.stdout.write(json.dumps({"machine": machine, "loads": loads, "figures": report.figures}) + "\n")
     else:

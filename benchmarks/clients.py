@@ -8,6 +8,7 @@ median of its ratios to ours in the same rounds: that holds on a machine that ot
 client that is not installed is left out: `pip install httpx-aiohttp pyreqwest`.
 """
 
+import argparse
 import asyncio
 import importlib.util
 import json
@@ -184,12 +185,15 @@ def measured(port: int) -> dict[str, dict[int, tuple[float, float]]]:
 
 def main() -> None:
     """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    as_json: bool = parser.parse_args().json
     sink = Sink()
     try:
         found = measured(sink.port)
     finally:
         sink.close()
-    if "--json" in sys.argv:
+    if as_json:
         sys.stdout.write(json.dumps(found) + "\n")
         return
     print(f"{'CPU µs a request (ratio to ours)':34}" + "".join(f"{f'{n} in flight':>18}" for n in IN_FLIGHT))

@@ -1,13 +1,15 @@
 """`hooklog expired`: what was gone before it was read, and taking note of it."""
 
 import asyncio
+import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.ask import confirm
 from cli.environment import read_settings
-from cli.exits import FAILED, fail
+from cli.exits import fail
 from cli.show import print_json
 
 if TYPE_CHECKING:
@@ -33,10 +35,9 @@ def expired(
     items = _ask(site)
     open_items = [item for item in items if not item.acknowledged_ms]
     if acknowledge and open_items:
-        if not yes:
-            _show(open_items, as_json=False)
-            if not typer.confirm(f"Take note of {len(open_items)}?"):
-                raise SystemExit(FAILED)
+        for item in open_items:
+            typer.echo(item.text, err=True)
+        confirm(f"Take note of {len(open_items)}?", yes=yes)
         _take_note(site, open_items)
         items = _ask(site)
     _show(items, as_json=as_json)
@@ -83,8 +84,10 @@ def _take_note(site: "Site", items: "list[Expired]") -> None:
 def _run(site: "Site", asking: Any) -> Any:
     import logging
 
+    import structlog
     from aiokafka.errors import KafkaError
 
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout is the answer's
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # "cannot connect" is told below
     try:
         return asyncio.run(_within(asking))

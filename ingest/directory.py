@@ -7,7 +7,7 @@ from ingest.refresh import NotCurrentError, Refresher
 from runtime.problem import ProblemError
 from runtime.tables import ConfigTables
 from schemas.config import SourceSpec, TopicSpec
-from schemas.ids import RECORD_ID
+from schemas.ids import RECORD_ID, RESERVED_PREFIX
 from schemas.stored import Record
 
 
@@ -109,13 +109,15 @@ class Directory:
             raise _not_current() from None
 
     def _known(self, topic_id: str) -> Destination | None:
+        if topic_id.startswith(RESERVED_PREFIX):
+            return None  # also when an older release took such a record: nobody may post what Hooklog itself tells
         topic = self._tables.topic(topic_id)
         source = self._tables.source(topic.spec.source_id) if topic else None
         return Destination(topic.spec, source) if topic and source else None
 
     def _missing(self, topic_id: str) -> ProblemError:
         topic = self._tables.topic(topic_id)
-        if topic is None:
+        if topic is None or topic_id.startswith(RESERVED_PREFIX):
             return ProblemError(404, "topic_not_found", "there is no such topic")
         return ProblemError(404, "source_not_found", f"the topic's source {topic.spec.source_id} does not exist")
 

@@ -91,7 +91,7 @@ class Breaker:
             if now_ms < self._open_until_ms:
                 return (self._open_until_ms - now_ms) / 1_000
             self._become(BreakerState.HALF_OPEN)
-        return PROBE_S if self.places == 0 else 0.0
+        return PROBE_S if self.places is not None and self.places <= 0 else 0.0
 
     def started(self) -> int:
         """A request starts; returns what `ended` wants to know of it."""

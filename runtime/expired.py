@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 _ERROR_PAUSE_S = 0.5
 _MISSING_PAUSE_S = 1.0
 
+TAKE_NOTE = "`hooklog expired --acknowledge` takes note"
+
 Known = dict[str, Expired]
 
 
@@ -83,7 +85,7 @@ class ExpiredRecords:
     def reasons(self) -> list[str]:
         """A sentence for each partition of which something was missed, and nobody has acknowledged that."""
         ours = (item for item in self._known.values() if item.group in self._groups)
-        return sorted(item.text for item in ours if not item.acknowledged_ms)
+        return sorted(f"{item.text}; {TAKE_NOTE}" for item in ours if not item.acknowledged_ms)
 
     def of_group(self, group: str) -> Lost:
         """What a reader of that group tells of its losses; returns when that is stored."""
@@ -102,11 +104,14 @@ class ExpiredRecords:
         async with self._turn:  # what is recorded rests on what is known
             if not self._loaded:
                 self._known |= await read_expired(self._bootstrap, self._names)
-            item = found.after(self._known.get(found.key))
+            before = self._known.get(found.key)
+            item = found.after(before)
             if item is not None:
                 await append_expired(self._bootstrap, self._names, [item], [_operation(found)])
                 self._known[item.key] = item
-                self._counter.labels(group, found.stream).inc(found.count)
+                self._counter.labels(group, found.stream).inc(
+                    max(0, item.count - (before.count if before and not before.acknowledged_ms else 0))
+                )
         log.error("records_expired", told_before=item is None, text=found.text, **msgspec.structs.asdict(found))
 
     async def _follow_for_ever(self) -> None:

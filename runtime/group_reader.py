@@ -2,10 +2,11 @@
 
 A consumer that is told `earliest` begins again, silently, wherever its place is gone. One that is told `none` says so,
 and then there are three cases: the group has never committed (it begins at the first record there is, and commits that
-at once, so that what expires from now on is noticed); its place is gone (that is told, before it goes on at the first
-record there is); or its place is there after all, after a broker's short confusion.
+at once, so that what expires from now on is noticed); its place is gone (that is told, before it goes on where
+`place_after` says); or its place is there after all, after a broker's short confusion.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -15,9 +16,26 @@ from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 log = structlog.get_logger(__name__)
 
 Lost = Callable[[TopicPartition, int, int], Awaitable[None]]
-"""Told of a partition, the offset that was to be read next, and the first that is there, which is read after that."""
+"""Told of a partition, the offset that was to be read next, and the one that is read instead after that."""
+
+SECOND_LOOK_S = 1.0
+"""A leader that has just begun may not know yet how far its followers reach."""
 
 Batches = dict[TopicPartition, list[ConsumerRecord]]
+
+
+def place_after(lost: int, first: int, end: int) -> int:
+    """The offset to go on at when the place of a group is not there.
+
+    A stream that was made again begins at 0, and all of it is new. One that begins later has lost its end, which the
+    group had read: from its beginning, weeks of it would be done again.
+
+    Args:
+        lost: the place.
+        first: the first offset that is there.
+        end: the one behind the last.
+    """
+    return end if first and lost > end else first
 
 
 class GroupReader:
@@ -60,11 +78,15 @@ class GroupReader:
     async def _go_on(self, source: TopicPartition, offset: int) -> None:
         beginning = (await self._consumer.beginning_offsets([source]))[source]
         end = (await self._consumer.end_offsets([source]))[source]
+        if offset > end:
+            await asyncio.sleep(SECOND_LOOK_S)
+            end = (await self._consumer.end_offsets([source]))[source]
         if beginning <= offset <= end:
             self._seek({source: offset})
             return
-        await self._on_lost(source, offset, beginning)
-        self._seek({source: beginning})
+        then = place_after(offset, beginning, end)
+        await self._on_lost(source, offset, then)
+        self._seek({source: then})
 
     def _seek(self, offsets: dict[TopicPartition, int]) -> None:
         for source, offset in offsets.items():

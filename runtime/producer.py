@@ -13,6 +13,9 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.partitioner import murmur2
 from aiokafka.structs import RecordMetadata
 
+MAX_CACHED_KEY_BYTES = 128
+"""Ids are shorter; what others produce as a key may be of any length."""
+
 
 class LeanProducer(AIOKafkaProducer):  # type: ignore[misc] # aiokafka ships no types
     """Takes records whose size was checked before."""
@@ -28,7 +31,8 @@ class LeanProducer(AIOKafkaProducer):  # type: ignore[misc] # aiokafka ships no 
         """As `send` does; `partition` is where to, when it is not the key that decides."""
         known: dict[int, Any] = self._metadata._partitions.get(topic, {})  # noqa: SLF001 - as the module says
         if partition is None and known and key is not None:
-            partition = (_hash_of(key) & 0x7FFFFFFF) % len(known)  # as all of Kafka's clients choose
+            hashed = _hash_of(key) if len(key) <= MAX_CACHED_KEY_BYTES else murmur2(key)
+            partition = (hashed & 0x7FFFFFFF) % len(known)  # as all of Kafka's clients choose
         future: asyncio.Future[RecordMetadata]
         if partition in known:
             place, patience_s = _place_of(topic, partition), self._request_timeout_ms / 1_000

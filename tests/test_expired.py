@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from runtime.expired import ExpiredRecords, acknowledged, append_expired, read_expired
+from runtime.expired import TAKE_NOTE, ExpiredRecords, acknowledged, append_expired, read_expired
 from runtime.settings import Settings
 from runtime.streams import create_streams
 from schemas.expired import Expired
@@ -234,7 +234,9 @@ async def test_a_loss_is_known_to_every_service_and_red_only_for_the_one_whose_g
     await read_side.of_group("projections")(place, 3, 10)
     (item,) = (await read_expired(streams.bootstrap, names)).values()
     assert (item.key, item.count, item.noticed_ms) == ("projections/events/1", 7, 7)
-    assert read_side.reasons() == ["7 records of events[1] expired before projections read them: offsets 3 to 9"]
+    assert read_side.reasons() == [
+        "7 records of events[1] expired before projections read them: offsets 3 to 9; " + TAKE_NOTE
+    ]
     assert workers.none
     (told,) = await read_stream(streams.bootstrap, names(OPERATIONS))
     operation = decode_operation(told.value)

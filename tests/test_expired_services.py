@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from runtime.expired import TAKE_NOTE
 from runtime.settings import Settings
 from runtime.streams import create_streams
 from schemas.operation import decode_operation
@@ -102,7 +103,8 @@ async def cut(site: Site, keep: int) -> list[Missed]:
 
 def sentences(missed: list[Missed], group: str) -> list[str]:
     return sorted(
-        f"{count} records of events[{partition}] expired before {group} read them: offsets {first} to {then - 1}"
+        f"{count} records of events[{partition}] expired before {group} read them:"
+        f" offsets {first} to {then - 1}; {TAKE_NOTE}"
         for of, _, partition, first, then, count in missed
         if of == group
     )

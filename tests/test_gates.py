@@ -1,5 +1,6 @@
 """What lets a request go: no more than the rate limit, nothing while the breaker is open, and what waits comes back."""
 
+import asyncio
 import heapq
 from collections.abc import Callable
 from typing import Any
@@ -9,8 +10,8 @@ from msgspec.structs import replace
 
 from processors.deliver.gates import BROKEN, CROWDED, LANE_WAIT_S, LIMITED, MAX_GATES, MAX_HELD, Gates, Stop
 from processors.deliver.job import Job
-from processors.deliver.lanes import Load
-from rules.breaker import BreakerState
+from processors.deliver.lanes import LaneLimits, Lanes, Load
+from rules.breaker import PROBE_S, BreakerState
 from rules.retry import Answer
 from schemas.config import SubscriptionSpec
 from tests.test_lanes import job
@@ -128,6 +129,46 @@ def test_what_comes_with_a_probe_waits_in_its_lane_for_the_end_of_it() -> None:
     assert bench.gates.hold_s(waiting, 0) > 0
     bench.gates.ended(probe, SUCCESS)  # two may be on the wire now
     assert [bench.gates.hold_s(waiting, ahead) > 0 for ahead in (0, 1, 2)] == [False, False, True]
+
+
+def test_what_comes_before_the_probe_has_begun_does_not_fill_its_lane_either() -> None:
+    bench = Bench()
+    bench.fail(5)
+    bench.now_ms += 5_000
+    stops = [bench.gates.stop(bench.job(), behind(ahead)) for ahead in (0, 1, MAX_HELD - 1, MAX_HELD, 499)]
+    assert stops == [None, None, None, *[Stop(BROKEN, cooldown_s=PROBE_S)] * 2]
+    assert bench.gates.stop(bench.job(), behind(1, crowded=True)) == Stop(BROKEN, cooldown_s=PROBE_S)
+
+
+async def test_endpoints_whose_probes_hang_leave_room_in_the_lanes_for_all_others() -> None:
+    bench, wire, crashed = Bench(), asyncio.Event(), list[BaseException]()
+
+    async def run(each: Job) -> None:
+        assert bench.gates.enter(each) is None
+        lanes.begun(each)
+        await wire.wait()
+        bench.gates.ended(each, None)
+
+    limits = LaneLimits(jobs=250)
+    lanes = Lanes(run, crashed.append, limits, hold_s=bench.gates.hold_s)
+    for number in range(100):  # twenty times as many as could each have all that may be held
+        bench.fail(5, f"dead-{number}")
+    bench.now_ms += 5_000
+    for number in range(100):
+        for _ in range(50):
+            each = bench.job(f"dead-{number}")
+            if bench.gates.stop(each, lanes.load) is None:
+                async with asyncio.timeout(1):
+                    await lanes.admit(each)
+        await asyncio.sleep(0)
+    async with asyncio.timeout(1):
+        assert await lanes.admit(bench.job("well"))
+    assert len(lanes.running) == 101
+    lanes.clear()
+    wire.set()
+    while lanes.running:
+        await asyncio.sleep(0)
+    assert not crashed
 
 
 def test_what_waited_for_a_probe_that_failed_leaves_its_lane_to_be_put_aside() -> None:

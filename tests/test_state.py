@@ -156,6 +156,7 @@ async def test_explain_says_that_an_event_had_come_before_the_subscription(
     said = await stack.query(path)
     assert (said["matched"], said["reason"]) == (False, "before_subscription")
     assert said["dispatch"]["appended_at"] < late["created_at"]
+    assert said["dispatch"]["appended_at"].endswith("Z")
     assert "does not get it: the event had come before: it was created at" in await stack.run(
         "explain", sent.event_id, late["id"]
     )

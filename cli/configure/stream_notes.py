@@ -7,7 +7,10 @@ _NOTES = {
     "config.outcomes": ("record id", "what became of each intake record"),
     "tables": ("record id", "the tables, written by the config agent alone"),
     "tables.health": ("subscription id", "since when a subscription only fails; nothing of those that do not"),
-    "tables.expired": ("group/stream/partition", "records that were gone before they were read, and who took note"),
+    "tables.expired": (
+        "group/stream/partition",
+        "records that were gone before they were read, and when somebody took note",
+    ),
     "events": ("ordering key, else dedup id, else event id", "what was posted, byte for byte"),
     "rejections": ("source id", "refused requests"),
     "dispatches": ("event id", "what became of each event: matched, skipped and why"),

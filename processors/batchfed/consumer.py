@@ -8,16 +8,19 @@ from typing import Any
 
 import structlog
 from aiokafka import ConsumerRecord
+from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from processors.batchfed.in_loop import LoopConsumer
+from runtime.group_reader import SECOND_LOOK_S, place_after
 
 log = structlog.get_logger(__name__)
 
-SECOND_LOOK_S = 1.0
-"""A leader that has just begun may not know yet how far its followers reach."""
+LOOK_S = 3.0
+"""A partition without a leader answers nobody, and must not keep the others of a worker from beginning. What expired
+there is then noticed as a hole before its first batch."""
 
 
 class Batch(list[ConsumerRecord]):
@@ -79,26 +82,36 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # faust ships no typ
     async def perform_seek(self) -> None:
         """Replaces upstream's: every partition is sought, at its beginning where its place is not there."""
         committed = await self.seek_to_committed()
-        partitions = set(self.assignment())
-        first, ends = await self.earliest_offsets(*partitions), await self.highwaters(*partitions)
-        if any((committed.get(tp) or 0) > ends[tp] for tp in partitions):
-            await asyncio.sleep(SECOND_LOOK_S)
-            ends = await self.highwaters(*partitions)
-        for tp in partitions:
-            stored = committed.get(tp)
-            known = stored is not None and first[tp] <= stored <= ends[tp]
-            position = stored if known else first[tp]
-            if stored is not None and not known:
+        partitions = committed.keys() & set(self.assignment())
+        places = await asyncio.gather(*(self._place_of(tp, committed[tp]) for tp in partitions))
+        for tp, position in zip(partitions, places, strict=True):
+            stored = committed[tp]
+            if stored not in {None, position}:
                 await self.app.on_lost(tp, stored, position)
-            if (not position or not known) and tp in self.assignment():
+            if (not position or stored != position) and tp in self.assignment():
                 await self._seek(tp, position)
             self._safe[tp] = self._expected[tp] = self._committed_offset[tp] = position
             # What was not stored is with the next commit, so that what expires from now on is noticed.
-            self._stored[tp] = position if known else -1
+            self._stored[tp] = position if stored == position else -1
         for offsets in (self._safe, self._stored, self._expected):
             for tp in offsets.keys() - partitions:
                 del offsets[tp]
         self.moved()
+
+    async def _place_of(self, tp: TP, stored: int | None) -> int:
+        """Where to begin: at the committed place, if it is there or nobody says in time that it is not."""
+        if stored is None:
+            return int((await self.earliest_offsets(tp))[tp])
+        try:
+            async with asyncio.timeout(LOOK_S):
+                first, end = (await self.earliest_offsets(tp))[tp], (await self.highwaters(tp))[tp]
+                if stored > end:
+                    await asyncio.sleep(SECOND_LOOK_S)
+                    end = (await self.highwaters(tp))[tp]
+        except (TimeoutError, KafkaError) as error:
+            log.warning("place_not_looked_at", partition=str(tp), offset=stored, error=repr(error))
+            return stored
+        return stored if first <= stored <= end else place_after(stored, first, end)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Stops the flow before anything else, also when the worker had no partitions left."""

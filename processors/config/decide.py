@@ -68,7 +68,8 @@ class ConfigRules:
             return Decision(_refusal(intake, refusal, current), current)
 
     def _spec(self, intake: Intake, record_id: str, current: Record[Spec] | None) -> Spec:
-        _check_id(record_id)  # of a change only: what has such an id from before can be deleted
+        if current is None:  # what has such an id from before may still be ended, by people and by Hooklog
+            _check_id(record_id)
         document = self._open_secrets(intake, record_id, _unmasked(intake.document(record_id), current))
         try:
             spec = SPECS[intake.kind].model_validate(document)

@@ -74,7 +74,8 @@ class HeldPartition:
     closed: bool = False
 
     def add(self, entry: Entry) -> None:
-        """Takes the next record."""
+        """Takes the next record; what is behind a gap brings the place along."""
+        self.went_on = 0
         if self.finished is None:
             self.finished = self.committed = entry.record.offset
         self.entries.append(entry)

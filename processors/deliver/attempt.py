@@ -207,7 +207,9 @@ class AttemptStep:
 
     async def bury(self, record: ConsumerRecord, error: str) -> None:
         """Makes a record that is no delivery a dead letter."""
-        headers = [*record.headers, ("hl-reason", f"unreadable: {error}".encode())]
+        # a header without a value is none that the producer takes
+        kept = [(name, raw) for name, raw in record.headers if raw is not None]
+        headers = [*kept, ("hl-reason", f"unreadable: {error}".encode())]
         told = self._operations.admitted([unreadable(DELIVERIES, record, error)])
         await self._append(Outgoing(DEAD, record.value, record.key, headers), *map(record_of, told))
         self._operations.stored(told)

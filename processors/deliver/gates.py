@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from processors.deliver.job import Job
 from processors.deliver.lanes import Load
-from rules.breaker import Breaker, BreakerState
+from rules.breaker import CLOSES_AFTER, PROBE_S, Breaker, BreakerState
 from rules.parking import Parking, times_in_vain
 from rules.rate_limit import RateLimit
 from rules.retry import Answer
@@ -24,9 +24,9 @@ LANE_WAIT_S = 5.0
 """A place that the rate limit has within this time is waited for in the lane: the shortest park stream takes as long,
 and what came back from it in bursts could not use all of the rate."""
 
-MAX_HELD = 20
-"""Jobs that wait in a lane for the end of a probe: what came round with it closes the breaker of an endpoint that is
-back, and need not come round again. A hundred dead endpoints with probes that hang fill no more than all lanes hold."""
+MAX_HELD = CLOSES_AFTER
+"""Jobs that wait in a lane for the end of a probe: they close the breaker of an endpoint that is back, and need not
+come round again. More, or any while the lanes are half full, would leave others no room while probes hang."""
 
 PROBE_POLL_S = 0.1
 """How soon they see how it ended."""
@@ -119,9 +119,13 @@ class Gates:
 
     def stop(self, job: Job, load_of: Callable[[Job], Load]) -> Stop | None:
         """Why a job has to be put aside before it has entered its lane; `None` when it may enter."""
-        if cooldown_s := self._cooldown_s(job):
-            held = self._places(job) is not None and load_of(job).ahead < MAX_HELD
-            return None if held else Stop(BROKEN, 0.0, cooldown_s)
+        cooldown_s = self._cooldown_s(job)
+        if (places := self._places(job)) is not None:
+            load = load_of(job)
+            if load.ahead >= places and (load.ahead >= MAX_HELD or load.crowded or load.half_full):
+                return Stop(BROKEN, 0.0, cooldown_s or PROBE_S)
+        elif cooldown_s:
+            return Stop(BROKEN, 0.0, cooldown_s)
         if (limit := self._limit(job)) is None:
             return None
         load = load_of(job)

@@ -61,12 +61,14 @@ class Load:
         drains_in_s: when the last of them will have found a place in flight, as far as the last requests tell.
         per_second: how many it finishes when it is full.
         crowded: there is no room for another.
+        half_full: all lanes together have less than half of their room left.
     """
 
     ahead: int
     drains_in_s: float
     per_second: float
     crowded: bool
+    half_full: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -136,6 +138,7 @@ class Lanes:
             drains_in_s=lane.drains_in_s(job.max_in_flight, now_s),
             per_second=job.max_in_flight / max(lane.job_s(now_s), _SHORTEST_S),
             crowded=self._full() or self._overflows(lane, job),
+            half_full=2 * self._jobs >= self._limits.jobs or 2 * self._bytes >= self._limits.bytes,
         )
 
     async def admit(self, job: Job) -> bool:
@@ -179,7 +182,7 @@ class Lanes:
         return self._jobs >= self._limits.jobs or self._bytes >= self._limits.bytes
 
     def _overflows(self, lane: _Lane, job: Job) -> bool:
-        if lane.running < job.max_in_flight:
+        if lane.running < job.max_in_flight and not lane.held:
             return False
         free_jobs, free_bytes = self._limits.jobs - self._jobs, self._limits.bytes - self._bytes
         return len(lane.waiting) >= free_jobs or lane.waiting_bytes >= free_bytes

@@ -55,7 +55,8 @@ def of_outcome(outcome: Outcome, topic_id: str) -> Operation | None:
         topic_id: of the subscription that the record was about, as it is now, or empty.
     """
     if outcome.result is OutcomeResult.REFUSED:
-        return _refused(outcome, topic_id)
+        overtaken = outcome.actor == AUTOMATIC and outcome.code == "version_changed"  # somebody was quicker than we
+        return None if overtaken else _refused(outcome, topic_id)
     ended = outcome.actor == AUTOMATIC and outcome.record is not None and not outcome.record.get("is_active", True)
     return _disabled(outcome, topic_id) if ended else None
 

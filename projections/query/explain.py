@@ -7,7 +7,7 @@ import orjson
 from pydantic import ValidationError
 
 from projections.query.lookups import PAYLOADS, earliest_ms
-from projections.query.shown import Document, epoch_ms_of
+from projections.query.shown import Document, epoch_ms_of, shown_row
 from rules.match import BEFORE, judge, newest_creation, topics_named_for
 from rules.shortcuts import shortcuts_of
 from rules.view import EventView, Verdict
@@ -53,7 +53,7 @@ def read_explanation(client: Client, event_id: str, subscription_id: str, clocks
         "event_types": spec.event_types,
         "filter": spec.filter,
         "saw": _saw(view),
-        "dispatch": dispatch,
+        "dispatch": shown_row(dispatch) if dispatch else None,
     }
 
 

@@ -131,7 +131,7 @@ class Books:
         require(self.parked[key] <= 1 + self.exposed[key], f"{key} was parked again without a crash to blame")
         self.in_vain[key[:2]] += breaker_open
         passed_ms = now_ms - self._ready_ms(key[:2])
-        bound = 8 + passed_ms // (320 * SECOND_MS)
+        bound = 8 + 2 * passed_ms // (320 * SECOND_MS)  # once more each time while it is probed
         require(self.in_vain[key[:2]] <= bound, f"{key} was parked for an open breaker more often than {bound} times")
         bound = 1 + passed_ms // (5 * SECOND_MS)
         require(key[2] < bound, f"{key} was parked more often than {bound} times")

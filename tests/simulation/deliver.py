@@ -19,7 +19,7 @@ from tests.simulation.streams import Broker, Log, Offsets, Stored
 
 PATIENCE_S = 5.0
 RECONSIDER_MS = 200
-MAX_HELD = 20
+MAX_HELD = 5
 GRACE_MS = 1_000
 LEASE_POLL_MS = 500
 
