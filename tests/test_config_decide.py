@@ -254,7 +254,7 @@ def test_in_a_wave_no_id_comes_twice_and_their_order_is_kept(keys: list[bytes]) 
 
 
 @pytest.mark.parametrize("kind", ["sources", "topics", "subscriptions"])
-def test_an_id_of_hooklogs_own_is_refused_and_what_has_one_from_before_can_be_deleted(kind: str) -> None:
+def test_an_id_of_hooklogs_own_is_refused_and_what_has_one_from_before_can_be_ended(kind: str) -> None:
     own = b"hooklog.operations"
     values = {"sources": {"auth_type": "none"}, "topics": {"source_id": "s"}, "subscriptions": GOOD}
     assert refusal(decide(intake(values[kind], key=own, kind=kind))) == ("invalid", "id")
@@ -262,6 +262,8 @@ def test_an_id_of_hooklogs_own_is_refused_and_what_has_one_from_before_can_be_de
     assert near is not None
     assert near.result is OutcomeResult.APPLIED
     assert decide(intake(None, key=own), existing(id="hooklog.operations")).writes
+    ended = decide(intake(GOOD | {"is_active": False}, key=own), existing(id="hooklog.operations"))
+    assert ended.writes
 
 
 def test_a_subscription_may_name_the_operations() -> None:
