@@ -13,7 +13,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from tests.oracle.http import get
-from tests.oracle.kafka_reader import Rec, expire, read_stream
+from tests.oracle.kafka_reader import Rec, committed, expire, read_stream
 from tests.oracle.receiver import Receiver
 from tests.oracle.sender import Sender
 from tests.oracle.sink import Entry
@@ -187,4 +187,10 @@ async def test_a_delivery_whose_event_has_expired_is_a_dead_letter_that_says_so(
 
 
 async def _expire(stack: Stack, event: Rec) -> None:
-    await expire(stack.bootstrap, TopicPartition("hooklog.events", event.partition), event.offset + 1)
+    place = TopicPartition("hooklog.events", event.partition)
+
+    async def finished() -> bool:
+        return await committed(stack.bootstrap, "hooklog.processors", place) > event.offset
+
+    await until("a commit of its dispatch", finished)  # else it would have expired unread, which is another story
+    await expire(stack.bootstrap, place, event.offset + 1)

@@ -57,6 +57,15 @@ async def produce(bootstrap: str, topic: str, key: bytes | None, value: bytes | 
         return int(stored.offset)
 
 
+async def committed(bootstrap: str, group: str, place: TopicPartition) -> int:
+    """The offset below which a group has finished; -1 when it never said so."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    found = await admin.list_consumer_group_offsets(group, partitions=[place])
+    await admin.close()
+    return int(found[place].offset)
+
+
 async def expire(bootstrap: str, place: TopicPartition, before: int) -> None:
     """Deletes the records below an offset, as retention does."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
