@@ -21,7 +21,7 @@ from tests.kafka_fixture import RunningKafka
 pytestmark = pytest.mark.stack
 
 KEYRING = Keyring.parse(f"a:{base64.b64encode(b'k' * 32).decode()}")
-CAUGHT_UP_S = 60  # a broker that is started again needs some seconds
+CAUGHT_UP_S = 200  # a broker that was killed reads what all tests of the session have left there
 
 
 @dataclass
