@@ -11,10 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.oracle.chaos import seeded_plan
-from tests.oracle.receiver import Receiver
 from tests.oracle.sender import Load
-from tests.oracle.stack import Stack
-from tests.oracle.trial import MAX_IN_FLIGHT, Trial, mixed, require_up
+from tests.oracle.trial import MAX_IN_FLIGHT, Trial, mixed, require_up, running_trial
 from tests.oracle.verdict import Verdict
 
 pytestmark = pytest.mark.stack
@@ -39,18 +37,8 @@ AGAIN = [("kill9", "processors"), ("kill9", "processors-2"), ("sigterm", "proces
 
 @pytest.fixture
 async def trial(tmp_path: Path) -> AsyncIterator[Trial]:
-    stack = Stack(tmp_path, session_timeout_s=10)
-    try:
-        await stack.up()
-        await stack.add("processors-2", "processors")
-        await stack.add("ingest-2", "ingest")
-        await stack.ready("processors-2", "ingest-2")
-        with Receiver() as receiver:
-            running = Trial(stack, receiver, ["ingest", "ingest-2"])
-            await running.set_up(mixed(SUBSCRIPTIONS))
-            yield running
-    finally:
-        await stack.down()
+    async with running_trial(tmp_path, mixed(SUBSCRIPTIONS), ["ingest-2"]) as running:
+        yield running
 
 
 def in_flight(faults: list[tuple[str, str]]) -> int:

@@ -6,10 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.oracle.chaos import Fault
-from tests.oracle.receiver import Receiver
 from tests.oracle.sender import Load
-from tests.oracle.stack import Stack
-from tests.oracle.trial import Trial, require_up
+from tests.oracle.trial import Trial, require_up, running_trial
 from tests.oracle.verdict import Wanted
 
 pytestmark = pytest.mark.stack
@@ -36,17 +34,8 @@ PAUSE = Fault(8, "freeze", "processors", down_s=25)
 
 @pytest.fixture
 async def trial(tmp_path: Path) -> AsyncIterator[Trial]:
-    stack = Stack(tmp_path, session_timeout_s=10)
-    try:
-        await stack.up()
-        await stack.add("processors-2", "processors")
-        await stack.ready("processors-2")
-        with Receiver() as receiver:
-            running = Trial(stack, receiver, ["ingest"])
-            await running.set_up(WANTED)
-            yield running
-    finally:
-        await stack.down()
+    async with running_trial(tmp_path, WANTED) as running:
+        yield running
 
 
 async def test_workers_that_are_asked_to_end_under_load_repeat_nothing_and_lose_nothing(trial: Trial) -> None:

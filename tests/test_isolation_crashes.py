@@ -11,10 +11,8 @@ import pytest
 
 from tests.oracle.chaos import say, seeded_plan
 from tests.oracle.crowd import EVENT_TYPES, crowd
-from tests.oracle.receiver import Receiver
 from tests.oracle.sender import Load
-from tests.oracle.stack import Stack
-from tests.oracle.trial import Trial, require_up
+from tests.oracle.trial import Trial, require_up, running_trial
 
 pytestmark = pytest.mark.stack
 
@@ -43,17 +41,8 @@ FAULTS = [
 
 @pytest.fixture
 async def trial(tmp_path: Path) -> AsyncIterator[Trial]:
-    stack = Stack(tmp_path, session_timeout_s=10)
-    try:
-        await stack.up()
-        await stack.add("processors-2", "processors")
-        await stack.ready("processors-2")
-        with Receiver() as receiver:
-            running = Trial(stack, receiver, ["ingest"])
-            await running.set_up(crowd())
-            yield running
-    finally:
-        await stack.down()
+    async with running_trial(tmp_path, crowd()) as running:
+        yield running
 
 
 @pytest.mark.faults

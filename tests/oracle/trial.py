@@ -3,8 +3,10 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tests.oracle.chaos import Fault, Happened, carry_out, keep_alive, say
 from tests.oracle.http import get
@@ -162,6 +164,30 @@ def mixed(count: int) -> list[Wanted]:
         Wanted(f"quick-{n}", f"/ok/{n}", patterns=patterns[n % 4], fields=usual) for n in range(count - len(special))
     ]
     return special + quick
+
+
+@asynccontextmanager
+async def running_trial(folder: Path, wanted: list[Wanted], twins: Sequence[str] = ()) -> AsyncIterator[Trial]:
+    """A stack with a second worker and the endpoints that are wanted, until the end of the block.
+
+    Args:
+        folder: for its data.
+        wanted: the subscriptions.
+        twins: names of ingest processes beside the one that is supervised.
+    """
+    stack = Stack(folder, session_timeout_s=10)
+    try:
+        await stack.up()
+        await stack.add("processors-2", "processors")
+        for twin in twins:
+            await stack.add(twin, "ingest")
+        await stack.ready("processors-2", *twins)
+        with Receiver() as receiver:
+            running = Trial(stack, receiver, ["ingest", *twins])
+            await running.set_up(wanted)
+            yield running
+    finally:
+        await stack.down()
 
 
 def _rows(books: Books) -> dict[str, int]:
