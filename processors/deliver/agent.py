@@ -79,7 +79,7 @@ class DeliverAgent:
         self._tables = tables
         self._now_ms = now_ms
         self._loaded: dict[int, int] = {}
-        self._live: dict[Key, Job] = {}
+        self._live: dict[str, Job] = {}  # by delivery: two branches of one are never on the wire together
         self._unstored: dict[Key, float] = {}  # since when an outcome waits to be stored, oldest first
         self._tasks = Tasks(on_crash)
         self._leaving = asyncio.Semaphore(MAX_LEAVING)
@@ -115,10 +115,17 @@ class DeliverAgent:
 
     async def _admit(self, token: Token, delivery: Delivery) -> None:
         job = self._job(token, delivery)
-        if (same := self._live.get(job.key)) is not None:
-            same.tokens.append((token, delivery))  # a repeat: finished with the first one, never earlier
+        if (other := self._live.get(delivery.delivery_id)) is not None:
+            other.tokens.append((token, delivery))  # a repeat or another branch: judged at its end, never earlier
             return
-        self._live[job.key] = job
+        self._live[delivery.delivery_id] = job
+        try:
+            await self._let_in(job)
+        except BaseException:  # a drain cancelled it
+            self._gone(job)
+            raise
+
+    async def _let_in(self, job: Job) -> None:
         stop = self._gates.stop(job, self.lanes.load)
         if stop is None and not await self.lanes.admit(job):
             stop = Stop(CROWDED)
@@ -127,6 +134,9 @@ class DeliverAgent:
             job.leaving = True
             # A drain may cancel it before its first step, and then no line of it runs.
             self._tasks.spawn(self._put_aside(job, stop)).add_done_callback(lambda _: self._left(job))
+
+    def _gone(self, job: Job) -> None:
+        self._live.pop(job.delivery.delivery_id, None)
 
     def _job(self, token: Token, delivery: Delivery) -> Job:
         subscription = self._tables.subscription(delivery.subscription_id)
@@ -143,16 +153,17 @@ class DeliverAgent:
         try:
             finished = await self._attempt(job)
         finally:
-            self._live.pop(job.key, None)
-        await self._finish(job, finished=finished)
+            self._gone(job)
+        self._finish(job, finished=finished)
 
-    async def _finish(self, job: Job, *, finished: bool) -> None:
+    def _finish(self, job: Job, *, finished: bool) -> None:
         for token, delivery in job.tokens:
             if finished and self._over(job.partition, delivery):
                 self._acker.done(token)
             elif finished or token.assignment > job.assignment:
-                # Its job's own assignment gave it up; or it was put aside and is back before that was stored for good.
-                await self._admit(token, delivery)
+                # Its job's own assignment gave it up; or it is another branch, or was put aside and is back before that
+                # was stored for good. In a task of its own: a job that waited here for a place would keep one.
+                self._tasks.spawn(self._admit(token, delivery))
 
     def _over(self, partition: int, delivery: Delivery) -> bool:
         """Whether a record needs nothing more: its attempt was made or put aside, or its delivery has ended."""
@@ -258,12 +269,12 @@ class DeliverAgent:
                 finished = True
         finally:
             self._left(job)
-        await self._finish(job, finished=finished)
+        self._finish(job, finished=finished)
 
     def _left(self, job: Job) -> None:
         if job.leaving:
             job.leaving = False
-            self._live.pop(job.key, None)
+            self._gone(job)
             self._leaving.release()
 
     async def _park(self, job: Job, stop: Stop) -> None:
@@ -280,7 +291,7 @@ class DeliverAgent:
         dropped = self.lanes.clear()
         self._gates.clear()
         for job in dropped:
-            self._live.pop(job.key, None)
+            self._gone(job)
         deadline_s = time.monotonic() + limit_s
         while self._unsettled(leaving) and time.monotonic() < deadline_s:
             await asyncio.sleep(0.02)
@@ -288,7 +299,7 @@ class DeliverAgent:
         for task in left:
             task.cancel()
             if task in self.lanes.running:  # one that has not even begun cannot do it itself
-                self._live.pop(self.lanes.running[task].key, None)
+                self._gone(self.lanes.running[task])
         if left:
             await asyncio.wait(left, timeout=1)
         on_wire = [job for job in self.lanes.running.values() if job.give_up_ms]
