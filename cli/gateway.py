@@ -1,4 +1,4 @@
-"""The two APIs of a running Hooklog, as the commands ask them: with the admin key, and with errors for people."""
+"""The two APIs of a running Hooklog, as the commands ask them: with a key, and with errors for people."""
 
 from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
@@ -103,6 +103,8 @@ class Gateway:
     def _key(self) -> dict[str, str]:
         from runtime.secrets_files import SetSecretError, admin_key_file, load_admin_key
 
+        if self._settings.api_key:
+            return {"Authorization": f"Bearer {self._settings.api_key}"}
         if self._settings.embedded and not self._settings.admin_key and not admin_key_file(self._settings).exists():
             return {}  # nothing has run on this data directory, and a question makes no key
         try:

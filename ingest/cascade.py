@@ -81,7 +81,7 @@ class Cascade:
             "truncated": len(listed) > MAX_LISTED,
         }
 
-    async def delete(self, kind: str, record_id: str, if_version: int | None) -> bool:
+    async def delete(self, kind: str, record_id: str, if_version: int | None, actor: str) -> bool:
         """Deletes what refers to a record, then the record; answers whether there was anything to delete.
 
         What somebody else makes to refer to it after the last look refers to nothing then, which is legal and shown
@@ -91,26 +91,27 @@ class Cascade:
             kind: of the record.
             record_id: of the record, which need not be there: a repeat deletes what hangs under its id.
             if_version: the version that the record must have when its turn comes; `None` for any.
+            actor: who asks for it.
 
         Raises:
             ProblemError: 412 it has another version, though its children are gone; 409 children keep coming; 503
                 nobody can tell yet, so repeat it.
         """
-        found = await self._delete_children(kind, record_id)
+        found = await self._delete_children(kind, record_id, actor)
         if record_id in self._tables.table(kind).records or if_version is not None:
-            found |= await self._commands.delete(kind, record_id, if_version)
+            found |= await self._commands.delete(kind, record_id, if_version, actor)
         return found
 
-    async def _delete_children(self, kind: str, record_id: str) -> bool:
+    async def _delete_children(self, kind: str, record_id: str, actor: str) -> bool:
         for round_number in range(MAX_ROUNDS):
             doomed = self.doomed(kind, record_id)
             level = next((each for each, versions in doomed.items() if versions), None)
             if level is None:
                 return round_number > 0
-            await self._delete_all(level, doomed[level])  # one level, then look again: it may have new children
+            await self._delete_all(level, doomed[level], actor)  # one level, then look again: it may have new children
         raise ProblemError(409, detail="others add references to it all the time; stop them, then repeat it")
 
-    async def _delete_all(self, kind: str, versions: dict[str, int]) -> None:
+    async def _delete_all(self, kind: str, versions: dict[str, int], actor: str) -> None:
         seen = list(versions.items())
         for start in range(0, len(seen), MAX_AT_ONCE):
-            await self._commands.delete_versions(kind, dict(seen[start : start + MAX_AT_ONCE]))
+            await self._commands.delete_versions(kind, dict(seen[start : start + MAX_AT_ONCE]), actor)

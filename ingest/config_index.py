@@ -6,7 +6,7 @@ from typing import Any
 
 from ingest.sorted_ids import SortedIds
 from runtime.tables import ConfigTables
-from schemas.config import ALL_TOPICS, OPERATIONS_TOPIC, SPECS, SourceSpec, Spec, SubscriptionSpec, TopicSpec
+from schemas.config import ALL_TOPICS, OPERATIONS_TOPIC, STORED_SPECS, SourceSpec, Spec, SubscriptionSpec, TopicSpec
 from schemas.stored import Record
 
 REFERENCES = {TopicSpec.kind: "source_id", SubscriptionSpec.kind: "topic_id"}
@@ -32,9 +32,9 @@ class ConfigIndex:
     """
 
     def __init__(self, tables: ConfigTables) -> None:
-        self._ids = {kind: SortedIds() for kind in SPECS}
+        self._ids = {kind: SortedIds() for kind in STORED_SPECS}
         self._children: dict[tuple[str, str], SortedIds] = defaultdict(SortedIds)
-        for kind in SPECS:
+        for kind in STORED_SPECS:
             tables.table(kind).listeners.append(partial(self._change, kind))
 
     def ids(self, kind: str) -> SortedIds:

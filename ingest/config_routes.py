@@ -1,4 +1,4 @@
-"""`/api/v1/{sources,topics,subscriptions}`: the configuration over HTTP, for holders of the admin key."""
+"""`/api/v1/{sources,topics,subscriptions}`: the configuration over HTTP, for holders of a key."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -29,7 +29,7 @@ from ingest.preconditions import etag, require_preconditions
 from ingest.references import References, reference
 from ingest.sorted_ids import SortedIds
 from rules.request_headers import RequestHeaders
-from runtime.admin import AdminKey
+from runtime.authorizer import Authorizer, actor_of
 from runtime.problem import ProblemError
 from runtime.tables import ConfigTables
 from schemas.config import SPECS, Spec
@@ -71,7 +71,7 @@ class ConfigRoutes:
         document = await self._document(request)
         document = with_generated_secret(self._kind, {"id": new_id()} | document)
         spec = check_document(self._kind, document)
-        outcome = await self._commands.put(spec, MUST_NOT_EXIST)
+        outcome = await self._commands.put(spec, MUST_NOT_EXIST, actor_of(request))
         return self._created(spec, outcome)
 
     async def get(self, record_id: str) -> Response:
@@ -107,17 +107,18 @@ class ConfigRoutes:
     async def put(self, record_id: str, request: Request) -> Response:
         """Creates or replaces a record; secrets that are masked or left out stay as they are."""
         document = with_id(await self._document(request), record_id)
-        return await self._decided(record_id, request, lambda current: self._put(document, current))
+        actor = actor_of(request)
+        return await self._decided(record_id, request, lambda current: self._put(document, current, actor))
 
     async def patch(self, record_id: str, request: Request) -> Response:
         """Changes the fields that are named (RFC 7396): objects merge, `null` sets back to the default."""
-        _require_patch_type(request)
+        require_patch_type(request)
         document = with_id(await self._document(request), record_id)
 
         async def merge(current: Record[Spec] | None) -> Response:
             if current is None:
                 raise ProblemError(404)
-            return await self._replaced(patched(document, current), current)
+            return await self._replaced(patched(document, current), current, actor_of(request))
 
         return await self._decided(record_id, request, merge)
 
@@ -141,7 +142,7 @@ class ConfigRoutes:
         if query.dry_run:
             return _json(self._cascade.preview(self._kind, record_id), 200)
         version = current.version if current and conditional else None
-        if not await self._cascade.delete(self._kind, record_id, version):
+        if not await self._cascade.delete(self._kind, record_id, version, actor_of(request)):
             raise ProblemError(404)
         return Response(status_code=204)
 
@@ -162,16 +163,16 @@ class ConfigRoutes:
                     raise ProblemError(412, detail=problem.detail) from problem
         raise ProblemError(409, detail="others changed it at every try; send If-Match with the version you read")
 
-    async def _put(self, document: Document, current: Record[Spec] | None) -> Response:
+    async def _put(self, document: Document, current: Record[Spec] | None, actor: str) -> Response:
         if current is None:
             spec = check_document(self._kind, with_generated_secret(self._kind, document))
-            return self._created(spec, await self._commands.put(spec, MUST_NOT_EXIST))
-        return await self._replaced(with_kept_secrets(self._kind, document, current), current)
+            return self._created(spec, await self._commands.put(spec, MUST_NOT_EXIST, actor))
+        return await self._replaced(with_kept_secrets(self._kind, document, current), current, actor)
 
-    async def _replaced(self, document: Document, current: Record[Spec]) -> Response:
+    async def _replaced(self, document: Document, current: Record[Spec], actor: str) -> Response:
         # Always for the version that was read: a secret that is kept must be the one that is there.
         spec = check_document(self._kind, document)
-        outcome = await self._commands.put(spec, current.version)
+        outcome = await self._commands.put(spec, current.version, actor)
         return _json(self._shown(spec, outcome), 200, {"ETag": etag(outcome.version)})
 
     async def _document(self, request: Request) -> Document:
@@ -210,14 +211,13 @@ class ConfigRoutes:
         headers = {
             "ETag": etag(outcome.version),
             "Location": f"/api/v1/{self._kind}/{spec.id}",
-            "Cache-Control": "no-store",  # the secret is shown here and never again
         }
         return _json(self._shown(spec, outcome) | secrets, 201, headers)
 
 
-def config_router(parts: Parts, admin_key: AdminKey) -> APIRouter:
-    """The routes of every kind, behind the admin key; `openapi_config` describes them."""
-    router = APIRouter(prefix="/api/v1", dependencies=[Depends(admin_key)], include_in_schema=False)
+def config_router(parts: Parts, authorizer: Authorizer) -> APIRouter:
+    """The routes of every kind, for those who may; `openapi_config` describes them."""
+    router = APIRouter(prefix="/api/v1", dependencies=[Depends(authorizer)], include_in_schema=False)
     for kind in SPECS:
         routes = ConfigRoutes(kind, parts.commands, parts.tables, parts.index, parts.budget)
         one = f"/{kind}/{{record_id}}"
@@ -232,7 +232,12 @@ def config_router(parts: Parts, admin_key: AdminKey) -> APIRouter:
     return router
 
 
-def _require_patch_type(request: Request) -> None:
+def require_patch_type(request: Request) -> None:
+    """Passes a request whose body says that it is a merge patch, or JSON.
+
+    Raises:
+        ProblemError: 415, it is something else.
+    """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in PATCH_TYPES:
         accepted = ", ".join(PATCH_TYPES)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from ingest.config_index import ConfigIndex
-from ingest.refresh import NotCurrentError, Refresher
 from runtime.problem import ProblemError
+from runtime.refresh import NotCurrentError, Refresher
 from runtime.tables import ConfigTables
 from schemas.config import SourceSpec, TopicSpec
 from schemas.ids import RECORD_ID, RESERVED_PREFIX

@@ -1,5 +1,6 @@
 """The HTTP application of ingest, put together from its parts."""
 
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -11,11 +12,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ingest.config_routes import config_router
 from ingest.endpoint import SOURCE_PATH, TOPIC_PATH, IngestEndpoint
+from ingest.key_routes import key_router
 from ingest.openapi_config import config_components, config_paths
 from ingest.openapi_events import event_paths, health_paths
+from ingest.openapi_keys import key_components, key_paths
 from ingest.openapi_problems import PROBLEM_SCHEMA
 from ingest.parts import Parts
-from runtime.admin import AdminKey
+from runtime.authorizer import Authorizer
+from runtime.docs_page import docs_route
 from runtime.health import Health
 from runtime.hosts import AllowedHosts
 from runtime.http_metrics import HttpMetrics
@@ -31,7 +35,7 @@ class Access:
     """Who may call.
 
     Attributes:
-        admin_key: opens the config routes.
+        admin_key: opens everything, beside the API keys.
         host_names: extra names that a `Host` header may carry.
     """
 
@@ -46,11 +50,12 @@ class IngestApp(FastAPI):
         """The OpenAPI 3.1 document."""
         if not self.openapi_schema:
             document = super().openapi()
-            ours = event_paths(TOPIC_PATH, SOURCE_PATH) | config_paths() | health_paths()
+            ours = event_paths(TOPIC_PATH, SOURCE_PATH) | config_paths() | key_paths() | health_paths()
             document["paths"] = ours | document["paths"]
             components = document.setdefault("components", {})
-            components["schemas"] = components.get("schemas", {}) | config_components() | {"Problem": PROBLEM_SCHEMA}
-            components["securitySchemes"] = {"adminKey": {"type": "http", "scheme": "bearer"}}
+            ours = config_components() | key_components() | {"Problem": PROBLEM_SCHEMA}
+            components["schemas"] = components.get("schemas", {}) | ours
+            components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         return self.openapi_schema or {}
 
 
@@ -95,13 +100,23 @@ def build_app(parts: Parts, access: Access, version: str, lifespan: Lifespan | N
         lifespan: starts and stops the parts.
     """
     # No redirect to the path without its last slash: senders follow none, and behind a proxy it leads to plain http.
-    app = IngestApp(title="Hooklog", version=version, lifespan=lifespan, redoc_url=None, redirect_slashes=False)
+    app = IngestApp(
+        title="Hooklog", version=version, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
+    )
     endpoint = IngestEndpoint(parts.acceptor, parts.rejections, parts.metrics, parts.budget)
     health = Health("ingest", parts.checks(), parts.registry)
     for path in (TOPIC_PATH, SOURCE_PATH):
         app.router.routes.append(Route(path, endpoint, methods=["POST"]))
     app.router.routes.extend(health.routes())
-    app.include_router(config_router(parts, AdminKey(access.admin_key)))
+    authorizer = Authorizer(access.admin_key, parts.keys, now_ms)
+    app.include_router(config_router(parts, authorizer))
+    app.include_router(key_router(parts, authorizer))
+    app.router.routes.append(docs_route(app.openapi))
     add_problem_handlers(app)
     # Beside the hot path, which counts for itself.
     return AllowedHosts(HotPath(endpoint, HttpMetrics(app, parts.registry)), access.host_names)
+
+
+def now_ms() -> int:
+    """Epoch milliseconds."""
+    return time.time_ns() // 1_000_000

@@ -13,7 +13,7 @@ from schemas.stored import STAMPS
 
 Json = dict[str, Any]
 
-_ALWAYS = ("admin_key_missing", "host_not_allowed", "internal_error", "unavailable")
+ALWAYS = ("admin_key_missing", "role", "host_not_allowed", "internal_error", "unavailable")
 _OF_BODIES = ("malformed", "body_too_slow", "too_large", "invalid", "overloaded", "not_confirmed")
 _OF_CONDITIONS = ("bad_condition", "version_changed", "conflict")
 _OF_PAGES = ("bad_cursor", "invalid_parameter")
@@ -74,7 +74,7 @@ def _operation(kind: str, name: str, summary: str, responses: Json, **more: Any)
         "tags": [kind],
         "summary": summary,
         "operationId": f"{kind}_{name}",
-        "security": [{"adminKey": []}],
+        "security": [{"key": []}],
         "responses": dict(sorted(responses.items())),
     } | more
 
@@ -87,7 +87,8 @@ def _conditions(*names: str) -> list[Json]:
     return [{"name": name, "in": "header", "schema": _STRING} for name in names]
 
 
-def _query(model: type[BaseModel]) -> list[Json]:
+def parameters_of(model: type[BaseModel]) -> list[Json]:
+    """The query parameters that a model reads."""
     properties = model.model_json_schema()["properties"]
     return [
         {"name": name, "in": "query", "description": schema.pop("description"), "schema": schema}
@@ -115,33 +116,34 @@ def _replaced(kind: str, description: str) -> Json:
     return {"200": {"description": description, "headers": _HEADERS, "content": _record(kind)}}
 
 
-def _page_schema(items: Json) -> Json:
+def page_schema(items: Json) -> Json:
+    """A page of items."""
     cursor = {"type": ["string", "null"], "description": "Of the next page; null on the last."}
     properties = {"data": {"type": "array", "items": items}, "next_cursor": cursor}
     return {"type": "object", "required": ["data", "next_cursor"], "properties": properties}
 
 
 def _create(kind: str) -> Json:
-    responses = _created(kind) | problem_responses("exists", *_OF_BODIES, *_ALWAYS)
+    responses = _created(kind) | problem_responses("exists", *_OF_BODIES, *ALWAYS)
     return _operation(
         kind, "create", "Create one, with an id of your own or of ours", responses, requestBody=_body(kind)
     )
 
 
 def _get_page(kind: str) -> Json:
-    content = _json(_page_schema(_ref(_shown_name(kind))), page={"data": [examples.shown(kind)], "next_cursor": None})
+    content = _json(page_schema(_ref(_shown_name(kind))), page={"data": [examples.shown(kind)], "next_cursor": None})
     found = {"200": {"description": "A page, in the order of the ids, secrets masked.", "content": content}}
-    responses = found | problem_responses(*_OF_PAGES, *_ALWAYS)
-    return _operation(kind, "get_page", "List", responses, parameters=_query(LIST_QUERIES[kind]))
+    responses = found | problem_responses(*_OF_PAGES, *ALWAYS)
+    return _operation(kind, "get_page", "List", responses, parameters=parameters_of(LIST_QUERIES[kind]))
 
 
 def _get(kind: str) -> Json:
-    responses = _replaced(kind, "The record, secrets masked.") | problem_responses("not_found", *_ALWAYS)
+    responses = _replaced(kind, "The record, secrets masked.") | problem_responses("not_found", *ALWAYS)
     return _operation(kind, "get", "Read one", responses, parameters=[_record_id()])
 
 
 def _put(kind: str) -> Json:
-    problems = problem_responses(*_OF_BODIES, *_OF_CONDITIONS, *_ALWAYS)
+    problems = problem_responses(*_OF_BODIES, *_OF_CONDITIONS, *ALWAYS)
     parameters = [_record_id(), *_conditions("If-Match", "If-None-Match")]
     responses = _replaced(kind, "Replaced.") | _created(kind) | problems
     summary = "Create or replace one; secrets that are masked or left out stay"
@@ -149,7 +151,7 @@ def _put(kind: str) -> Json:
 
 
 def _patch(kind: str) -> Json:
-    problems = problem_responses("not_found", "patch_type", *_OF_BODIES, *_OF_CONDITIONS, *_ALWAYS)
+    problems = problem_responses("not_found", "patch_type", *_OF_BODIES, *_OF_CONDITIONS, *ALWAYS)
     body = {"schema": {"type": "object"}, "examples": {"patch": {"value": dict(examples.PATCHES[kind])}}}
     content = {"application/merge-patch+json": body, "application/json": body}
     return _operation(
@@ -173,7 +175,7 @@ def _check(kind: str) -> Json:
     schema = {"type": "object", "required": list(properties), "properties": properties}
     example = {"action": "nothing", "changed": [], "current": examples.shown(kind), "record": examples.shown(kind)}
     responses = {"200": {"description": "What a PUT would do.", "content": _json(schema, check=example)}}
-    problems = problem_responses(*(code for code in _OF_BODIES if code != "not_confirmed"), *_ALWAYS)
+    problems = problem_responses(*(code for code in _OF_BODIES if code != "not_confirmed"), *ALWAYS)
     summary = "What a PUT of this would change; writes nothing"
     return _operation(kind, "check", summary, responses | problems, parameters=[_record_id()], requestBody=_body(kind))
 
@@ -195,8 +197,8 @@ def _delete(kind: str) -> Json:
         "200": {"description": "What `dry_run=true` would delete.", "content": _json(schema, preview=preview)},
         "204": {"description": "Deleted, and what referred to it before it."},
     }
-    codes = ("not_found", "invalid_parameter", "in_use", "not_confirmed", *_OF_CONDITIONS, *_ALWAYS)
-    parameters = [_record_id(), *_query(DeleteQuery), *_conditions("If-Match")]
+    codes = ("not_found", "invalid_parameter", "in_use", "not_confirmed", *_OF_CONDITIONS, *ALWAYS)
+    parameters = [_record_id(), *parameters_of(DeleteQuery), *_conditions("If-Match")]
     summary = "Delete one, after all that refers to it; a repeat finishes what was interrupted"
     return _operation(kind, "delete", summary, responses | problem_responses(*codes), parameters=parameters)
 
@@ -210,7 +212,7 @@ def _reference_schema() -> Json:
 
 
 def _get_references(kind: str) -> Json:
-    schema = _page_schema(_reference_schema())
+    schema = page_schema(_reference_schema())
     schema["required"].append("counts")
     schema["properties"]["counts"] = _COUNTS
     child = CHILDREN.get(kind)
@@ -218,6 +220,6 @@ def _get_references(kind: str) -> Json:
     counts = {child: 1} if child else {}
     content = _json(schema, references={"data": data, "next_cursor": None, "counts": counts})
     found = {"200": {"description": "A page of what refers to it, and how many there are.", "content": content}}
-    responses = found | problem_responses("not_found", *_OF_PAGES, *_ALWAYS)
-    parameters = [_record_id(), *_query(Paging)]
+    responses = found | problem_responses("not_found", *_OF_PAGES, *ALWAYS)
+    parameters = [_record_id(), *parameters_of(Paging)]
     return _operation(kind, "get_references", "What refers to it", responses, parameters=parameters)

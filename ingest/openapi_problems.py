@@ -24,8 +24,9 @@ PROBLEMS: Mapping[str, ProblemError] = MappingProxyType(
         "bad_cursor": ProblemError(400, detail="the cursor is none of ours; leave it out to begin again"),
         "bad_condition": ProblemError(400, detail='If-Match must be * or quoted tags, such as "17"'),
         "admin_key_missing": ProblemError(
-            401, detail="send Authorization: Bearer <admin key>", headers={"WWW-Authenticate": "Bearer"}
+            401, detail="send Authorization: Bearer <key>", headers={"WWW-Authenticate": "Bearer"}
         ),
+        "role": ProblemError(403, "role", "this needs the role editor, and the key has the role viewer"),
         "signature_missing": ProblemError(403, "signature_missing", "header x-hub-signature-256 is missing"),
         "signature_malformed": ProblemError(403, "signature_malformed", "the signature has not the length of one"),
         "signature_mismatch": ProblemError(

@@ -11,12 +11,13 @@ from ingest.config_commands import ConfigCommands
 from ingest.config_index import ConfigIndex
 from ingest.directory import Directory
 from ingest.metrics import IngestMetrics
-from ingest.refresh import Refresher
 from ingest.rejections import RejectionLog
 from runtime.health import Check
 from runtime.kafka import Appender, wait_for_broker
 from runtime.keyring import Keyring
+from runtime.known_keys import KnownKeys
 from runtime.outcomes import OutcomeReader
+from runtime.refresh import Refresher
 from runtime.settings import Settings
 from runtime.tables import ConfigTables
 from schemas.streams import StreamNames
@@ -44,7 +45,9 @@ class Parts:
         self.index = ConfigIndex(self.tables)
         self.outcomes = OutcomeReader(settings.bootstrap, names)
         self.rejections = RejectionLog(self.appender, self.metrics)
-        directory = Directory(self.tables, self.index, Refresher(self.tables))
+        refresher = Refresher(self.tables)
+        self.keys = KnownKeys(self.tables, refresher)
+        directory = Directory(self.tables, self.index, refresher)
         self.acceptor = Acceptor(directory, self.appender, settings.max_body_bytes)
         self.commands = ConfigCommands(self.appender, self.outcomes, self.tables, keyring)
         self._connected = False

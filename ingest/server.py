@@ -10,6 +10,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from ingest.guarded_protocol import GuardedProtocol
+from runtime.answer_headers import ANSWER_HEADERS
 
 MAX_CONNECTIONS = 4_096
 """Twice what is promised; each costs about 10 KiB while it is idle."""
@@ -67,6 +68,7 @@ def build_server(app: ASGIApp, host: str, port: int) -> Server:
             log_config=None,
             proxy_headers=False,  # the peer's address is recorded; a header could be forged
             server_header=False,
+            headers=ANSWER_HEADERS,
             limit_concurrency=MAX_CONNECTIONS,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=STOP_S,

@@ -14,6 +14,7 @@ import uvloop
 from aiokafka.errors import KafkaError
 from prometheus_client import CollectorRegistry
 
+from projections.followed_keys import FollowedKeys
 from projections.migrate import MigrationChangedError, migrate
 from projections.query.api import Parts, build_api
 from projections.query.readers import LOG_SETTINGS, SETTINGS, Readers
@@ -24,7 +25,8 @@ from projections.writer.metrics import WriterMetrics
 from projections.writer.records import GROUP, Records, Revoked
 from projections.writer.rows import PROJECTIONS
 from projections.writer.writer import Writer
-from runtime.admin import AdminKey
+from runtime.answer_headers import ANSWER_HEADERS
+from runtime.authorizer import Authorizer
 from runtime.clickhouse import CLICKHOUSE_ERRORS, ClickHouse, Client, EngineInUseError, clickhouse_of
 from runtime.expired import ExpiredRecords
 from runtime.garbage import settle
@@ -100,6 +102,7 @@ class _Service:
         names = StreamNames(settings.kafka_prefix)
         self._appender = Appender(settings.bootstrap, names)
         self._expired = ExpiredRecords(settings.bootstrap, names, {GROUP}, _now_ms, self._registry)
+        self._keys = FollowedKeys(settings.bootstrap, names)
         self._appending = False
         self._writer: Writer | None = None
         self._tables_ready = False
@@ -114,6 +117,7 @@ class _Service:
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             writing = asyncio.create_task(self._write())
             connecting = asyncio.create_task(self._connect())
+            self._keys.start()
             await self._expired.start()
             stopping = asyncio.create_task(self._stopping.wait())
             await asyncio.wait({serving, writing, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -121,6 +125,7 @@ class _Service:
             server.should_exit = True
             await serving
             await connecting
+            await self._keys.stop()
             await self._appender.stop()  # after the answers, which wait for its acks
             await writing
             await self._expired.stop()
@@ -131,7 +136,7 @@ class _Service:
             self._writer.stop()
 
     def _server(self) -> _Server:
-        admin = AdminKey(load_admin_key(self._settings))
+        authorizer = Authorizer(load_admin_key(self._settings), self._keys.known, _now_ms)
         parts = Parts(
             logs=self._logs,
             stats=self._stats,
@@ -141,7 +146,7 @@ class _Service:
             now_ms=_now_ms,
             clocks_apart_ms=self._settings.clocks_apart_ms,
         )
-        api = build_api(admin, self._health(), parts)
+        api = build_api(authorizer, self._health(), parts)
         app = HttpMetrics(AllowedHosts(api, self._settings.allowed_host_names), self._registry)
         return _Server(
             uvicorn.Config(
@@ -152,6 +157,7 @@ class _Service:
                 log_config=None,
                 proxy_headers=False,
                 server_header=False,
+                headers=ANSWER_HEADERS,
                 timeout_graceful_shutdown=CLOSE_S,
             )
         )
@@ -162,6 +168,7 @@ class _Service:
             "kafka": lambda: self._writer is not None and self._writer.reading_works,
             "clickhouse": lambda: self._writer is not None and self._writer.storing_works,
             "producer": lambda: self._appending,
+            "keys": lambda: self._keys.current,
             "records": lambda: self._expired.none,
         }
         return Health("projections", checks, self._registry, self._expired.reasons)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 _TITLES = {
     400: ("malformed", "Malformed request"),
-    401: ("admin_key_missing", "Admin key missing or wrong"),
+    401: ("admin_key_missing", "API key missing or wrong"),
     403: ("forbidden", "Forbidden"),
     404: ("not_found", "Not found"),
     405: ("method_not_allowed", "Method not allowed"),

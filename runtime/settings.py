@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     """As above, the query API."""
 
     admin_key: str = ""
+    """Opens everything, and is nobody's in particular; API keys are made with it."""
+    api_key: str = ""
+    """What the commands send instead of the admin key; the services do not look at it."""
     encryption_keys: str = ""
     """`id:base64,id:base64`, 32-byte AES keys; the first one encrypts, all of them decrypt."""
     allowed_hosts: str = ""

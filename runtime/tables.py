@@ -1,11 +1,11 @@
-"""The config tables, replicated: every service holds all sources, topics and subscriptions in memory.
+"""The config tables, replicated: every service holds all sources, topics, subscriptions and keys in memory.
 
 No consumer group and no Faust table: each process reads all of `tables.*` from the beginning and goes on
 reading. `catch_up` gives read-your-writes: it asks where the tables end now and waits until it has read so far.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import structlog
@@ -17,8 +17,9 @@ from runtime.kafka import EndOffsets
 from runtime.keyring import Keyring, UnknownKeyError
 from schemas.config import SourceSpec, Spec, SubscriptionSpec, TopicSpec
 from schemas.headers import MalformedRecordError, first_values, integer
+from schemas.key import KeySpec
 from schemas.stored import Record, decode_record
-from schemas.streams import TABLES, StreamNames
+from schemas.streams import CONFIG_KINDS, TABLES, StreamNames
 
 log = structlog.get_logger(__name__)
 
@@ -97,22 +98,26 @@ class Table:
 
 
 class ConfigTables:
-    """All three tables, kept current by one reader.
+    """The tables, kept current by one reader.
 
     Args:
         bootstrap: `host:port`, comma separated.
         names: turns streams into Kafka topics.
         keyring: opens the secrets.
+        kinds: which to follow; the others stay empty.
     """
 
-    def __init__(self, bootstrap: str, names: StreamNames, keyring: Keyring) -> None:
+    def __init__(
+        self, bootstrap: str, names: StreamNames, keyring: Keyring, kinds: Iterable[str] = CONFIG_KINDS
+    ) -> None:
         self._bootstrap = bootstrap
         self._tables = {kind: Table(kind, keyring) for kind in TABLES}
         self._sources = cast("dict[str, Record[SourceSpec]]", self._tables["sources"].records)
         self._topics = cast("dict[str, Record[TopicSpec]]", self._tables["topics"].records)
         self._subscriptions = cast("dict[str, Record[SubscriptionSpec]]", self._tables["subscriptions"].records)
-        self._partitions = {TopicPartition(names(stream), 0): kind for kind, stream in TABLES.items()}
-        self._position = dict.fromkeys(TABLES, 0)
+        self._keys = cast("dict[str, Record[KeySpec]]", self._tables["keys"].records)
+        self._partitions = {TopicPartition(names(TABLES[kind]), 0): kind for kind in kinds}
+        self._position = dict.fromkeys(self._partitions.values(), 0)
         self._ends = EndOffsets(bootstrap)
         self._asking = asyncio.Lock()
         self._next_ends: asyncio.Task[dict[TopicPartition, int]] | None = None
@@ -122,7 +127,7 @@ class ConfigTables:
         self.loaded = False
 
     def table(self, kind: str) -> Table:
-        """The table of `sources`, `topics` or `subscriptions`."""
+        """The table of `sources`, `topics`, `subscriptions` or `keys`."""
         return self._tables[kind]
 
     def source(self, record_id: str) -> Record[SourceSpec] | None:
@@ -136,6 +141,10 @@ class ConfigTables:
     def subscription(self, record_id: str) -> Record[SubscriptionSpec] | None:
         """The subscription with that id."""
         return self._subscriptions.get(record_id)
+
+    def key(self, record_id: str) -> Record[KeySpec] | None:
+        """The API key with that id."""
+        return self._keys.get(record_id)
 
     @property
     def current(self) -> bool:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from schemas.ids import RECORD_ID, RESERVED_PREFIX
+from schemas.key import KeySpec
 from schemas.retry import RetrySpec
 from schemas.tls import TlsSpec
 
@@ -276,5 +277,9 @@ class SubscriptionSpec(_WithSecrets):
         return value
 
 
-Spec = SourceSpec | TopicSpec | SubscriptionSpec
+Spec = SourceSpec | TopicSpec | SubscriptionSpec | KeySpec
 SPECS: dict[str, type[Spec]] = {spec.kind: spec for spec in (SourceSpec, TopicSpec, SubscriptionSpec)}
+"""What teams write. Keys are stored in the same way, but nobody writes one as a document."""
+
+STORED_SPECS: dict[str, type[Spec]] = SPECS | {KeySpec.kind: KeySpec}
+"""What the config agent decides about, and the tables hold."""

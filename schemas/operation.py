@@ -27,6 +27,7 @@ class SubjectKind(StrEnum):
     SOURCE = "source"
     TOPIC = "topic"
     SUBSCRIPTION = "subscription"
+    KEY = "key"
     STREAM = "stream"
 
 

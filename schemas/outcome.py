@@ -28,7 +28,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """One record for each intake record.
 
     Attributes:
-        kind: `sources`, `topics` or `subscriptions`.
+        kind: `sources`, `topics`, `subscriptions` or `keys`.
         intake_offset: where the intake record stands; its partition is 0.
         version: the version that the table has now; of a refusal, the version that stays (-1: there is none).
         generation: the version at which the record was made, or made again after a delete.
@@ -36,7 +36,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         field: of a refusal, the field it is about, or empty.
         reason: a sentence for people: of a refusal, why; of a change, what it was made for, when its record says so.
         record: of a change, the whole record with secrets masked.
-        actor: who did it, as far as known.
+        actor: who did it: `admin`, `key:ID NAME` or `hooklog` itself; of a record that did not come over HTTP,
+            `produced:` and what it says, or nothing.
     """
 
     kind: str

@@ -7,10 +7,11 @@ from typing import Any, Generic, TypeVar
 import orjson
 from pydantic import ValidationError
 
-from schemas.config import SPECS, SourceSpec, Spec, SubscriptionSpec, TopicSpec
+from schemas.config import STORED_SPECS, SourceSpec, Spec, SubscriptionSpec, TopicSpec
 from schemas.headers import MalformedRecordError
+from schemas.key import KeySpec
 
-SpecT = TypeVar("SpecT", SourceSpec, TopicSpec, SubscriptionSpec, Spec)
+SpecT = TypeVar("SpecT", SourceSpec, TopicSpec, SubscriptionSpec, KeySpec, Spec)
 
 STAMPS = ("created_at", "updated_at", "version", "generation")
 SHOWN_ONLY = (*STAMPS, "warnings")
@@ -24,7 +25,7 @@ SecretCodec = Callable[[str, str], str]
 
 @dataclass(frozen=True, slots=True)
 class Record(Generic[SpecT]):
-    """One source, topic or subscription, ready for use: its secrets are in the clear, in memory only.
+    """One source, topic, subscription or API key, ready for use: its secrets are in the clear, in memory only.
 
     Attributes:
         version: the intake offset of the record that made it so.
@@ -66,7 +67,7 @@ def decode_record(kind: str, value: bytes, unseal: SecretCodec) -> Record[Spec]:
         document: dict[str, Any] = orjson.loads(value)
         stamps = {name: document.pop(name) for name in STAMPS}
         context = f"{kind}/{document['id']}"
-        spec = SPECS[kind].model_validate(map_secrets(document, lambda text: unseal(text, context)))
+        spec = STORED_SPECS[kind].model_validate(map_secrets(document, lambda text: unseal(text, context)))
         return Record(spec=spec, **_checked(stamps))
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         raise MalformedRecordError(f"not a record of {kind}: {type(error).__name__}") from error
@@ -81,8 +82,8 @@ def _checked(stamps: dict[str, Any]) -> dict[str, Any]:
 
 
 def masked(record: Record[SpecT]) -> dict[str, Any]:
-    """The record for showing: every secret is a mask."""
-    document = record.spec.model_dump(mode="json")
+    """The record for showing: every secret is a mask, and the hash of a key is left out."""
+    document = record.spec.model_dump(mode="json", exclude={"hash"})
     return map_secrets(document, lambda _: MASK) | _stamps(record)
 
 

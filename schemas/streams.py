@@ -14,7 +14,7 @@ MAX_RECORD_BYTES = 2_097_152
 MAX_INTAKE_BYTES = 2_621_440
 """2.5 MiB: intake takes what anybody produces, so that too large a record is refused with a reason, not unseen."""
 
-CONFIG_KINDS = ("sources", "topics", "subscriptions")
+CONFIG_KINDS = ("sources", "topics", "subscriptions", "keys")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from ingest.app import IngestService
 from runtime.embedded.broker_files import free_port
@@ -142,6 +142,18 @@ class Gateway:
             return found
         finally:
             await consumer.stop()
+
+    def produce(self, stream: Stream, key: bytes, value: bytes | None, headers: list[tuple[str, bytes]]) -> None:
+        """Appends a record as anybody can who may produce to the stream."""
+        asyncio.run(self._produce(self.settings.kafka_prefix + stream.name, key, value, headers))
+
+    async def _produce(self, topic: str, key: bytes, value: bytes | None, headers: list[tuple[str, bytes]]) -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=self.kafka.bootstrap)
+        await producer.start()
+        try:
+            await producer.send_and_wait(topic, value, key=key, headers=headers)
+        finally:
+            await producer.stop()
 
     def event(self, event_id: str) -> ConsumerRecord:
         """The record of an accepted event."""

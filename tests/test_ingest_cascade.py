@@ -157,7 +157,7 @@ async def delete_as_seen(gateway: Gateway, versions: dict[str, int]) -> None:
     parts = Parts(gateway.settings, Keyring.parse(KEYS))
     await parts.start()
     try:
-        await parts.commands.delete_versions("subscriptions", versions)
+        await parts.commands.delete_versions("subscriptions", versions, "admin")
     finally:
         await parts.stop()
 

@@ -1,4 +1,4 @@
-"""`hooklog keys`: the admin key, signing secrets, and the keys that encrypt secrets at rest."""
+"""`hooklog keys`: API keys, the admin key, signing secrets, and the keys that encrypt secrets at rest."""
 
 import base64
 import re
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.configure import options
+from cli.configure import api_keys, options
 from cli.exits import FAILED, fail, refuse
 from cli.show import print_json
 
@@ -32,6 +32,7 @@ To rotate, in this order, so that no process meets a key that it does not have:
 """
 
 app = typer.Typer(name="keys", help="Keys and secrets.", no_args_is_help=True)
+api_keys.add_to(app)
 
 
 @app.command(epilog='Example: curl -H "Authorization: Bearer $(hooklog keys show --reveal)" …')

@@ -13,7 +13,7 @@ from rules.sign import UnusableSecretError, signing_key
 from rules.verify.registry import check_config
 from rules.verify.verifier import AuthConfigError
 from runtime.keyring import CannotOpenError, Keyring
-from schemas.config import SPECS, SourceSpec, Spec, SubscriptionSpec, check_unreserved
+from schemas.config import STORED_SPECS, SourceSpec, Spec, SubscriptionSpec, check_unreserved
 from schemas.headers import rfc3339
 from schemas.outcome import Outcome, OutcomeAction, OutcomeResult
 from schemas.stored import MASK, Record, map_secrets, masked, secrets_in, unmasked
@@ -38,7 +38,7 @@ class ConfigRules:
     """Everything that a decision rests on beside the record and the table.
 
     Args:
-        keyring: opens secrets that were sealed before they were produced.
+        keyring: opens secrets that were sealed before they were produced, and who produced them.
         egress: where deliveries may go.
     """
 
@@ -54,6 +54,7 @@ class ConfigRules:
             current: what the table holds for its id.
             last_version: the intake offset last applied to that id, deletes included; -1 when there was none.
         """
+        intake = intake.said_by(self._keyring)
         try:
             record_id = intake.record_id()
             if intake.offset < last_version:
@@ -72,7 +73,7 @@ class ConfigRules:
             _check_id(record_id)
         document = self._open_secrets(intake, record_id, _unmasked(intake.document(record_id), current))
         try:
-            spec = SPECS[intake.kind].model_validate(document)
+            spec = STORED_SPECS[intake.kind].model_validate(document)
         except ValidationError as error:
             raise _invalid(error) from None
         self._check_rules(spec)

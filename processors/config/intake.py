@@ -1,11 +1,13 @@
 """One intake record, read: whatever was produced to `config.*`, as far as it makes sense."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 from aiokafka import ConsumerRecord
 
+from runtime.actor import HEADER, change_of, told_actor
+from runtime.keyring import Keyring
 from schemas.headers import first_values
 from schemas.ids import RECORD_ID
 from schemas.stored import SHOWN_ONLY
@@ -39,7 +41,7 @@ class Intake:
     """What an intake record says before anyone looks into it.
 
     Attributes:
-        kind: `sources`, `topics` or `subscriptions`.
+        kind: `sources`, `topics`, `subscriptions` or `keys`.
         at_ms: epoch milliseconds at which the broker stored it.
     """
 
@@ -67,10 +69,15 @@ class Intake:
         """The id for people, whatever bytes the key is made of."""
         return (self.key or b"").decode(errors="backslashreplace")[:256]
 
+    def said_by(self, keyring: Keyring) -> "Intake":
+        """The record whose `actor` is who produced it, as far as that can be known."""
+        change = change_of(self.kind, self.key, self.value, self.headers.get("hl-if-version"))
+        return replace(self, headers=self.headers | {HEADER: told_actor(keyring, self.headers, change)})
+
     @property
     def actor(self) -> str:
-        """Who did it, as far as the record says."""
-        return self.headers.get("hl-actor", "")[:200]
+        """Who did it; only of a record that is `said_by`."""
+        return self.headers.get(HEADER, "")
 
     @property
     def reason(self) -> str:

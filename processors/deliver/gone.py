@@ -9,7 +9,7 @@ import asyncio
 import orjson
 import structlog
 
-from processors.operations.kinds import AUTOMATIC
+from runtime.actor import AUTOMATIC, HEADER, change_of, sealed_actor
 from runtime.kafka import Appender, Outgoing
 from runtime.keyring import Keyring
 from runtime.tables import ConfigTables
@@ -59,12 +59,13 @@ class GoneSubscriptions:
 
     async def _append(self, subscription: Record[SubscriptionSpec], reason: str) -> None:
         spec = subscription.spec.model_copy(update={"is_active": False})
+        value = orjson.dumps(sealed_document(spec, self._keyring.seal))
+        change = change_of(spec.kind, spec.id.encode(), value, str(subscription.version))
         headers = [
-            ("hl-actor", AUTOMATIC.encode()),
+            (HEADER, sealed_actor(self._keyring, AUTOMATIC, change)),
             ("hl-if-version", b"%d" % subscription.version),
             ("hl-reason", reason.encode()),
         ]
-        value = orjson.dumps(sealed_document(spec, self._keyring.seal))
         stored = await self._appender.append_surely(Outgoing(INTAKE[spec.kind], value, spec.id.encode(), headers))
         log.info(
             "subscription_gone",

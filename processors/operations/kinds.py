@@ -4,6 +4,7 @@ from aiokafka import ConsumerRecord
 
 from rules.breaker import BreakerState
 from rules.failing import Warn
+from runtime.actor import AUTOMATIC
 from schemas.attempt import Attempt, AttemptKind
 from schemas.config import SubscriptionSpec
 from schemas.delivery import Delivery
@@ -16,10 +17,12 @@ from schemas.streams import Stream
 MAX_TEXT_CHARS = 1_000
 """Of each text in an operation: whatever somebody produced into a record, what tells of it stays a few kilobytes."""
 
-AUTOMATIC = "hooklog"
-"""The actor of a change that nobody asked for."""
-
-_SUBJECT_OF = {"sources": SubjectKind.SOURCE, "topics": SubjectKind.TOPIC, "subscriptions": SubjectKind.SUBSCRIPTION}
+_SUBJECT_OF = {
+    "sources": SubjectKind.SOURCE,
+    "topics": SubjectKind.TOPIC,
+    "subscriptions": SubjectKind.SUBSCRIPTION,
+    "keys": SubjectKind.KEY,
+}
 
 
 def dead_letter(delivery: Delivery, attempt: Attempt) -> Operation:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header
+from fastapi import APIRouter, Depends, Header, Request
 from starlette.responses import Response
 
 from projections.query.errors import add_clickhouse_handler
@@ -18,7 +18,8 @@ from projections.query.resend import Resender
 from projections.query.sql import sql_routes
 from projections.query.stats_routes import stats_routes
 from projections.query.tasks import read_task
-from runtime.admin import AdminKey
+from runtime.authorizer import Authorizer, actor_of
+from runtime.docs_page import docs_route
 from runtime.health import Health
 from runtime.problem import ProblemError, add_problem_handlers
 
@@ -49,19 +50,19 @@ class Parts:
     clocks_apart_ms: int
 
 
-def build_api(admin: AdminKey, health: Health, parts: Parts) -> QueryApp:
-    """The application; everything but health and the document needs the admin key.
+def build_api(authorizer: Authorizer, health: Health, parts: Parts) -> QueryApp:
+    """The application; everything but health and the document needs a key.
 
     Args:
-        admin: lets only the bearer of the key pass.
+        authorizer: lets those pass who may.
         health: its routes.
         parts: what it works with.
     """
     app = QueryApp(version("hooklog"))
     add_problem_handlers(app)
     add_clickhouse_handler(app)
-    app.router.routes.extend(health.routes())
-    guarded = [Depends(admin)]
+    app.router.routes.extend([*health.routes(), docs_route(app.openapi)])
+    guarded = [Depends(authorizer)]
     app.include_router(log_routes(parts.logs, parts.now_ms, parts.clocks_apart_ms), dependencies=guarded)
     app.include_router(stats_routes(parts.stats, parts.now_ms), dependencies=guarded)
     app.include_router(_task_routes(parts.logs), dependencies=guarded)
@@ -97,12 +98,13 @@ def _resend_routes(resender: Resender) -> APIRouter:
     @router.post("/api/v1/deliveries/{delivery_id}/retry", status_code=202, **docs)
     async def retry_delivery(
         delivery_id: Id,
+        request: Request,
         idempotency_key: Annotated[str | None, Header(min_length=1, max_length=MAX_KEY_CHARS)] = None,
     ) -> Response:
         """Delivers the same event to the same target again, as a new delivery with the same `webhook-id`.
 
         With an `Idempotency-Key`, asking again within a day makes no other one.
         """
-        return json_of(await resender.resend(delivery_id, idempotency_key), 202)
+        return json_of(await resender.resend(delivery_id, idempotency_key, actor_of(request)), 202)
 
     return router

@@ -42,7 +42,8 @@ Responses = dict[int | str, dict[str, Any]]
 """As FastAPI takes them."""
 
 _ALWAYS: Responses = {
-    401: problem("The admin key is missing or wrong."),
+    401: problem("The key is missing, wrong, or at its end."),
+    403: problem("`role`: the key's role is not enough."),
     503: problem("ClickHouse or Kafka does not answer, or the query needs too much memory: ask again, or for less."),
     504: problem("The query takes too long: ask for less."),
 }
@@ -52,7 +53,7 @@ _TOO_LARGE: Responses = {413: problem("The answer would be too large: ask for le
 
 def documented(responses: Responses) -> dict[str, Any]:
     """Arguments of a route: its responses, and those that every route has."""
-    return {"responses": dict(sorted((responses | _ALWAYS).items(), key=lambda item: int(item[0])))}
+    return {"responses": dict(sorted((_ALWAYS | responses).items(), key=lambda item: int(item[0])))}
 
 
 def answered(example: Any, status: int = 200, description: str = "As asked.") -> dict[str, Any]:
@@ -84,15 +85,16 @@ def found(example: Any) -> dict[str, Any]:
 
 
 class QueryApp(FastAPI):
-    """FastAPI whose document knows of problems and of the admin key."""
+    """FastAPI whose document knows of problems and of keys."""
 
     def __init__(self, version: str) -> None:
         super().__init__(
             title="Hooklog query API",
             version=version,
             description=_DESCRIPTION,
+            docs_url=None,
             redoc_url=None,
-            redirect_slashes=False,  # behind a proxy it would lead to plain http, the admin key with it
+            redirect_slashes=False,  # behind a proxy it would lead to plain http, the key with it
         )
 
     def openapi(self) -> dict[str, Any]:
@@ -101,6 +103,6 @@ class QueryApp(FastAPI):
             document = super().openapi()
             components = document.setdefault("components", {})
             components["schemas"] = components.get("schemas", {}) | {"Problem": _PROBLEM}
-            components["securitySchemes"] = {"adminKey": {"type": "http", "scheme": "bearer"}}
-            document["security"] = [{"adminKey": []}]
+            components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+            document["security"] = [{"key": []}]
         return self.openapi_schema or {}

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from projections.query.cursor import moment_key, text_key
@@ -15,6 +15,7 @@ from projections.query.parameters import ListQuestion
 from projections.query.readers import Readers
 from projections.query.replay_request import ReplayRequest
 from projections.query.replays import Replayer, shown_replay
+from runtime.authorizer import actor_of
 
 REPLAYS = Listing("replays", (moment_key("created_at"), text_key("replay_id")))
 
@@ -54,19 +55,19 @@ def _add_commands(router: APIRouter, replayer: Replayer) -> None:
     }
 
     @router.post("", status_code=202, **asked)
-    async def make_replay(request: ReplayRequest) -> Response:
+    async def make_replay(request: ReplayRequest, call: Request) -> Response:
         """Delivers events again, at a pace: those that failed, those that a subscription missed, or all.
 
         A subscription gets what it would get if the event came now. Receivers see the event's own `webhook-id`.
         """
         if request.dry_run:
             return json_of(await replayer.count(request))
-        return json_of(await replayer.make(request), 202)
+        return json_of(await replayer.make(request, actor_of(call)), 202)
 
     cancelled = answered(REPLAY, 202, "Kafka has the wish; `state` is CANCELLED as soon as a worker has read it.")
     cancelled["responses"] |= {404: problem("There is no such replay."), 409: problem("It has ended.")}
 
     @router.post("/{replay_id}/cancel", status_code=202, **cancelled)
-    async def cancel_replay(replay_id: Id) -> Response:
+    async def cancel_replay(replay_id: Id, call: Request) -> Response:
         """Ends a replay: what it has not sent yet is not sent."""
-        return json_of(await replayer.cancel(replay_id), 202)
+        return json_of(await replayer.cancel(replay_id, actor_of(call)), 202)

@@ -55,8 +55,6 @@ KNOWN_POLL_S = 0.25
 """A subscription that was made just now reaches the tables within a second; three are patience enough."""
 
 APPEND_S = 10.0
-REQUESTED_BY = "admin"
-"""There is one key."""
 
 EVENT_UNKNOWN = "event_unknown"
 
@@ -100,7 +98,7 @@ class Replayer:
             await asyncio.sleep(KNOWN_POLL_S)
         raise wrong("to", "there is no such subscription")
 
-    async def make(self, request: ReplayRequest) -> Document:
+    async def make(self, request: ReplayRequest, requested_by: str) -> Document:
         """Stores a replay; returns when the broker has all of it.
 
         Raises:
@@ -117,7 +115,7 @@ class Replayer:
         replay = Replay(
             replay_id=replay_id,
             asked=request.model_dump(mode="json", exclude_defaults=True) | {"mode": request.chosen_mode},
-            requested_by=REQUESTED_BY,
+            requested_by=requested_by,
             rate_per_s=request.rate_per_s,
             new_id=request.new_id,
             total=items + unknown,
@@ -126,7 +124,7 @@ class Replayer:
             updated_ms=self._now_ms(),
         )
         await self._append(replay)
-        log.info("replay_asked", replay_id=replay_id, total=replay.total)
+        log.info("replay_asked", replay_id=replay_id, total=replay.total, requested_by=requested_by)
         return self._remember(_document_of(replay))
 
     async def _pages(self, selection: Selection) -> AsyncIterator[list[Selected]]:
@@ -151,7 +149,7 @@ class Replayer:
             raise ProblemError(404, detail=f"there is no replay {replay_id}")
         return document
 
-    async def cancel(self, replay_id: str) -> Document:
+    async def cancel(self, replay_id: str, requested_by: str) -> Document:
         """Asks that a replay ends; what was sent by then stays sent.
 
         Raises:
@@ -160,7 +158,7 @@ class Replayer:
         document = await self.one(replay_id)
         if ReplayState(document["state"]).ended:
             raise ProblemError(409, "replay_ended", f"the replay is {document['state']}")
-        await self._append(Cancel(replay_id=replay_id, requested_by=REQUESTED_BY, at_ms=self._now_ms()))
+        await self._append(Cancel(replay_id=replay_id, requested_by=requested_by, at_ms=self._now_ms()))
         return document
 
     def _selection(self, request: ReplayRequest) -> Selection:

@@ -14,6 +14,7 @@ import structlog
 from projections.query.lookups import PAYLOADS, read_delivery
 from projections.query.readers import Readers
 from projections.query.shown import Document, epoch_ms_of
+from runtime.actor import HEADER
 from runtime.clickhouse import Client
 from runtime.kafka import Appender, NotStoredError, RecordTooLargeError
 from runtime.problem import ProblemError
@@ -62,7 +63,7 @@ class Resender:
         self._appender = appender
         self._now_ms = now_ms
 
-    async def resend(self, original_id: str, key: str | None) -> Document:
+    async def resend(self, original_id: str, key: str | None, actor: str) -> Document:
         """Appends a new delivery, and gives it once the broker has it.
 
         With an idempotency key a repetition within the same or the next day (UTC) gives the delivery that the first
@@ -84,18 +85,20 @@ class Resender:
             return _answer(row, *earlier)
         event = await self._readers.run(lambda client: _checked_event(client, row, now_ms))
         new = _delivery(Original(row, event, target), replays[0], now_ms)
-        await self._append(new)
-        log.info("resent", delivery_id=new.delivery_id, retried=original_id, replay_id=new.replay_id)
+        await self._append(new, actor)
+        log.info(
+            "resent", delivery_id=new.delivery_id, retried=original_id, replay_id=new.replay_id, requested_by=actor
+        )
         return _answer(row, new.delivery_id, new.replay_id, "PENDING")
 
-    async def _append(self, new: Delivery) -> None:
+    async def _append(self, new: Delivery, actor: str) -> None:
         try:
             # By its key, as dispatch does: the deliveries of a subscription share a partition.
             await self._appender.append(
                 DELIVERIES,
                 new.value,
                 key=new.subscription_id.encode(),
-                headers=encode_delivery(new),
+                headers=[*encode_delivery(new), (HEADER, actor.encode())],
                 timeout_s=APPEND_S,
             )
         except NotStoredError as error:

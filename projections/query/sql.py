@@ -39,7 +39,7 @@ _RESPONSES: Responses = {
         },
     },
     400: problem("It is no SQL that ClickHouse can run."),
-    403: problem("It does more than read Hooklog's tables."),
+    403: problem("`role`: the key's role is not enough; `not_read_only`: it does more than read Hooklog's tables."),
     413: problem("The answer would be too large."),
     422: problem("The body is wrong."),
 }

@@ -73,6 +73,7 @@ ALL: dict[str, tuple[Codec, Any]] = {
         (in_value(encode_operation, decode_operation), cases.OPERATIONS),
         (in_value(encode_expired, decode_expired), own_cases.EXPIRED),
         (in_table("sources"), {"table_source": cases.RECORDS["table_source"]}),
+        (in_table("keys"), own_cases.KEYS),
         (in_table("topics"), {"table_topic": cases.RECORDS["table_topic"]}),
         (in_table("subscriptions"), {"table_subscription": cases.RECORDS["table_subscription"]}),
     )
