@@ -73,7 +73,7 @@ class Table:
             version = integer(first_values(message.headers), "hl-version")
             self.put(record_id, None, version)
         else:
-            record = decode_record(self.kind, message.value, self._keyring.opened)
+            record = decode_record(self.kind, message.value, self._keyring.opened_of_table)
             if record.spec.id != record_id:
                 raise MalformedRecordError(f"the record of {record.spec.id} under the key {record_id}")
             self.put(record_id, record, record.version)
