@@ -126,16 +126,6 @@ def test_on_a_terminal_it_asks_first(hooklog: CommandLine) -> None:
     assert hooklog("topics", "get", "a").code == 1
 
 
-def test_records_are_sealed_again_with_their_secrets_kept(hooklog: CommandLine) -> None:
-    source = ("sources", "apply", "github", "--auth-type", "github", "--secret", "hush", "--secret", "older")
-    before = hooklog.ok(*source, "--json").object["record"]
-    hooklog.ok(*SUBSCRIPTION)
-    hooklog.ok("sources", "apply", "open", "--auth-type", "none")
-    assert hooklog.ok("keys", "reseal", "--json").object == {"written": 2, "failed": 0}
-    assert hooklog.ok("sources", "get", "github", "--json").object["version"] > before["version"]
-    assert "unchanged" in hooklog.ok(*source).out
-
-
 def test_without_a_gateway_a_command_says_where_it_looked(tmp_path: Path) -> None:
     nobody = CommandLine(tmp_path, {"HOOKLOG_INGEST_URL": "http://127.0.0.1:9", "HOOKLOG_ADMIN_KEY": "x"})
     ended = nobody("sources", "list")
