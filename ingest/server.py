@@ -10,6 +10,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from ingest.guarded_protocol import GuardedProtocol
+from runtime.https_server import HttpsServer
+from runtime.tls_files import ServedTls
 
 MAX_CONNECTIONS = 4_096
 """Twice what is promised; each costs about 10 KiB while it is idle."""
@@ -24,7 +26,7 @@ STOP_S = 15
 _TICKS_PER_S = 10  # uvicorn's
 
 
-class Server(uvicorn.Server):
+class Server(HttpsServer):
     """uvicorn's server, whose process ends with status 0 when it was told to stop."""
 
     @contextlib.contextmanager
@@ -52,7 +54,7 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def build_server(app: ASGIApp, host: str, port: int) -> Server:
+def build_server(app: ASGIApp, host: str, port: int, tls: ServedTls | None) -> Server:
     """A server for an application; port 0 takes a free one."""
     return Server(
         uvicorn.Config(
@@ -70,7 +72,8 @@ def build_server(app: ASGIApp, host: str, port: int) -> Server:
             limit_concurrency=MAX_CONNECTIONS,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=STOP_S,
-        )
+        ),
+        tls,
     )
 
 

@@ -41,12 +41,16 @@ async def read_stored(bootstrap: str, names: StreamNames) -> list[StoredRecord]:
         KafkaError: no broker answers.
     """
     kinds = {TopicPartition(names(stream), 0): kind for kind, stream in TABLES.items()}
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False)
+    # "earliest", because the default "latest" races with the seek, and what is not read would look rotated.
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+    )
     newest: dict[tuple[str, str], tuple[int, StoredRecord | None]] = {}
     await consumer.start()
     try:
         consumer.assign(list(kinds))
-        await consumer.seek_to_beginning(*kinds)
+        for partition, begin in (await consumer.beginning_offsets(list(kinds))).items():
+            consumer.seek(partition, begin)
         ends = await consumer.end_offsets(list(kinds))
         while any([await consumer.position(partition) < end for partition, end in ends.items()]):
             for partition, messages in (await consumer.getmany(timeout_ms=POLL_MS)).items():
