@@ -71,6 +71,8 @@ class ConfigCommands:
         except TimeoutError:
             detail = "the configuration cannot be read from Kafka now"
             raise ProblemError(503, detail=detail, headers=_RETRY_LATER) from None
+        if reasons := self._tables.reasons():  # to answer without those records would tell that there are none
+            raise ProblemError(503, detail=reasons[0], headers=_RETRY_LATER)
 
     async def put(self, spec: Spec, if_version: int | None, actor: str) -> Outcome:
         """Makes a record what the spec says.

@@ -11,6 +11,8 @@ from starlette.types import ASGIApp
 
 from ingest.guarded_protocol import GuardedProtocol
 from runtime.answer_headers import ANSWER_HEADERS
+from runtime.https_server import HttpsServer
+from runtime.tls_files import ServedTls
 
 MAX_CONNECTIONS = 4_096
 """Twice what is promised; each costs about 10 KiB while it is idle."""
@@ -25,7 +27,7 @@ STOP_S = 15
 _TICKS_PER_S = 10  # uvicorn's
 
 
-class Server(uvicorn.Server):
+class Server(HttpsServer):
     """uvicorn's server, whose process ends with status 0 when it was told to stop."""
 
     @contextlib.contextmanager
@@ -53,7 +55,7 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def build_server(app: ASGIApp, host: str, port: int) -> Server:
+def build_server(app: ASGIApp, host: str, port: int, tls: ServedTls | None) -> Server:
     """A server for an application; port 0 takes a free one."""
     return Server(
         uvicorn.Config(
@@ -72,7 +74,8 @@ def build_server(app: ASGIApp, host: str, port: int) -> Server:
             limit_concurrency=MAX_CONNECTIONS,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=STOP_S,
-        )
+        ),
+        tls,
     )
 
 

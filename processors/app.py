@@ -278,10 +278,13 @@ class Worker:
         """Serves health and metrics."""
         own = {"group": self._ownership.certain, "flow": lambda: self._app.consumer.flowing}
         checks = self.clients.checks() | own
-        routes = Health("processors", checks, self.metrics.registry, self._expired.reasons).routes()
+        routes = Health("processors", checks, self.metrics.registry, self._reasons).routes()
         app = AllowedHosts(Starlette(routes=routes), [self._settings.host, *self._settings.allowed_host_names])
         async with serving(app, self._settings.host, self._settings.processors_port):
             yield
+
+    def _reasons(self) -> list[str]:
+        return [*self.clients.tables.reasons(), *self._expired.reasons()]
 
     async def until(self, stop: asyncio.Event) -> None:
         """Returns when told to stop, or when the Faust app has crashed."""

@@ -47,6 +47,20 @@ class Settings(BaseSettings):
     query_url: str = ""
     """As above, the query API."""
 
+    tls_cert: Path | None = None
+    """Our certificate and its chain, PEM: with it and its key, ingest and the query API speak TLS 1.2 or 1.3 alone."""
+    tls_key: Path | None = None
+    """Its private key, PEM, not encrypted."""
+    tls_client_ca: Path | None = None
+    """Authorities, PEM: whoever connects to ingest or the query API must show a certificate of one of them."""
+
+    ca: Path | None = None
+    """Authorities, PEM, that the commands trust when they ask over TLS; empty are the system's."""
+    client_cert: Path | None = None
+    """What the commands and the supervisor show of themselves over TLS: a certificate, PEM."""
+    client_key: Path | None = None
+    """Its private key, PEM, not encrypted."""
+
     admin_key: str = ""
     """Opens everything, and is nobody's in particular; API keys are made with it."""
     api_key: str = ""

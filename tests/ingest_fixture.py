@@ -100,6 +100,20 @@ class Gateway:
             thread.join()
 
     @contextmanager
+    def without_keys(self, keys: str) -> Iterator[httpx.Client]:
+        """Runs another ingest, with other encryption keys; gives an admin client of it."""
+        settings = self.settings.model_copy(update={"encryption_keys": keys, "ingest_port": free_port()})
+        service = IngestService(settings)
+        thread = LoopThread(service.serve())
+        url = f"http://127.0.0.1:{settings.ingest_port}"
+        try:
+            wait_until(lambda: answers(f"{url}/health", 200))
+            yield httpx.Client(base_url=url, headers={"Authorization": f"Bearer {ADMIN_KEY}"}, timeout=DEADLINE_S)
+        finally:
+            service.server.should_exit = True
+            thread.join()
+
+    @contextmanager
     def processors(self) -> Iterator[None]:
         """Runs the workers, of which the config agent is one, in a process of their own."""
         port = free_port()

@@ -2,6 +2,7 @@
 
 import base64
 import os
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -16,7 +17,7 @@ from rules.addresses import AddressPolicy
 from runtime.keyring import Keyring
 from schemas.config import Spec, SubscriptionSpec
 from schemas.outcome import OutcomeAction, OutcomeResult
-from schemas.stored import MASK, Record, masked
+from schemas.stored import MASK, Record, masked, with_secrets
 from tests.certificates_fixture import issue
 
 KEYRING = Keyring.parse("k1:" + base64.b64encode(os.urandom(32)).decode())
@@ -224,20 +225,56 @@ def test_masked_headers_and_keys_stand_for_those_that_are_there_and_are_told_mas
 
 
 def test_a_header_value_sealed_for_the_record_is_opened() -> None:
-    sealed = KEYRING.seal("Bearer hush", "subscriptions/s1")
-    decision = decide(intake(GOOD | {"headers": {"Authorization": sealed}}))
+    document = GOOD | {"id": "s1", "headers": {"Authorization": "Bearer hush"}}
+    decision = decide(intake(with_secrets("subscriptions", document, KEYRING.seal)))
     assert decision.record is not None
     assert isinstance(decision.record.spec, SubscriptionSpec)
     assert decision.record.spec.headers == {"Authorization": "Bearer hush"}
 
 
 def test_a_secret_sealed_for_the_record_is_opened_and_one_sealed_for_another_is_refused() -> None:
-    sealed = KEYRING.seal("the secret", "subscriptions/s1")
+    sealed = KEYRING.seal("the secret", "subscriptions/s1/secret")
     decision = decide(intake(GOOD | {"secret": sealed}))
     assert decision.record is not None
     assert isinstance(decision.record.spec, SubscriptionSpec)
     assert decision.record.spec.secret == "the secret"
     assert refusal(decide(intake(GOOD | {"secret": sealed}, key=b"s2"))) == ("invalid", "secret")
+
+
+SENT: dict[str, Any] = {"headers": {"Authorization": "Bearer hush"}, "secret": "the secret"}
+ELSEWHERE = {"target_url": "https://evil.example/hook"}
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        lambda sealed: {"headers": {"X-Mine": sealed["secret"]}},
+        lambda sealed: {"headers": {"X-Mine": sealed["headers"]["Authorization"]}},
+        lambda sealed: {"secret": sealed["headers"]["Authorization"]},
+        lambda sealed: {"headers": sealed["headers"]} | ELSEWHERE,
+        lambda sealed: {"headers": sealed["headers"], "target_url": "http://example.com/hook"},
+        lambda sealed: {"headers": sealed["headers"], "target_url": "https://example.com:8443/hook"},
+    ],
+)
+def test_what_is_sealed_in_the_log_opens_in_no_other_field_and_for_no_other_origin(
+    moved: Callable[[dict[str, Any]], dict[str, Any]],
+) -> None:
+    sealed = with_secrets("subscriptions", GOOD | SENT | {"id": "s1"}, KEYRING.seal)
+    assert decide(intake(sealed)).writes
+    assert decide(intake(sealed | {"target_url": "https://EXAMPLE.com:443/other"})).writes
+    assert refusal(decide(intake(GOOD | moved(sealed)), existing(**SENT))) == ("invalid", "secret")
+
+
+def test_masked_headers_and_keys_do_not_follow_a_target_url_to_another_origin_but_the_signing_secret_does() -> None:
+    client = issue("hooklog")
+    tls = {"client_cert_pem": client.pem, "client_key_pem": client.key_pem}
+    current = existing(tls=tls, **SENT)
+    shown = {name: value for name, value in masked(current).items() if name not in {"tls", "headers"}}
+    assert decide(intake(shown | ELSEWHERE), current).writes
+    for field, value in (("headers", {"Authorization": MASK}), ("tls", tls | {"client_key_pem": MASK})):
+        assert refusal(decide(intake(shown | ELSEWHERE | {field: value}), current))[1].startswith(f"{field}.")
+        assert decide(intake(shown | {field: value, "target_url": "https://example.com/other?x=1"}), current).writes
+    assert decide(intake(shown | ELSEWHERE | {"headers": {"Authorization": "Bearer theirs"}}), current).writes
 
 
 @given(st.binary(max_size=200) | st.none(), st.binary(max_size=70) | st.none(), st.sampled_from(["sources", "topics"]))

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 from schemas.stored import MASK
+from tests.certificates_fixture import issue
 from tests.cli_fixture import CommandLine, config_gateway, hooklog
 from tests.ingest_fixture import Gateway
 
@@ -126,14 +127,24 @@ def test_on_a_terminal_it_asks_first(hooklog: CommandLine) -> None:
     assert hooklog("topics", "get", "a").code == 1
 
 
-def test_records_are_sealed_again_with_their_secrets_kept(hooklog: CommandLine) -> None:
-    source = ("sources", "apply", "github", "--auth-type", "github", "--secret", "hush", "--secret", "older")
-    before = hooklog.ok(*source, "--json").object["record"]
-    hooklog.ok(*SUBSCRIPTION)
-    hooklog.ok("sources", "apply", "open", "--auth-type", "none")
-    assert hooklog.ok("keys", "reseal", "--json").object == {"written": 2, "failed": 0}
-    assert hooklog.ok("sources", "get", "github", "--json").object["version"] > before["version"]
-    assert "unchanged" in hooklog.ok(*source).out
+def test_tls_of_a_subscription_is_read_from_files_and_its_key_is_never_shown(hooklog: CommandLine) -> None:
+    authority = issue("an authority", authority=True)
+    ours = issue("hooklog", authority)
+    hooklog.write("ca.pem", authority.pem)
+    hooklog.write("cert.pem", ours.pem)
+    there = ("subscriptions", "apply", "tls", "--topic", "t", "--url", "https://127.0.0.1:9/hook")
+    files = ("--tls-ca", "ca.pem", "--tls-cert", "cert.pem", "--tls-key", "-", "--tls-server-name", "hooks.internal")
+    made = hooklog.ok(*there, *files, "--json", stdin=ours.key_pem)
+    assert made.object["record"]["tls"] == {
+        "ca_pem": authority.pem,
+        "client_cert_pem": ours.pem,
+        "client_key_pem": MASK,
+        "server_name": "hooks.internal",
+    }
+    assert "unchanged" in hooklog.ok(*there, *files, stdin=ours.key_pem).out
+    wrong = hooklog(*there, "--tls-cert", "cert.pem", "--tls-key", "nowhere.pem")
+    assert (wrong.code, "nowhere.pem" in wrong.err) == (2, True)
+    assert hooklog(*there, *files[:-2], stdin=authority.key_pem).code == 2
 
 
 def test_without_a_gateway_a_command_says_where_it_looked(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from runtime.keyring import CannotOpenError, Keyring
 from schemas.config import STORED_SPECS, SourceSpec, Spec, SubscriptionSpec, check_unreserved
 from schemas.headers import rfc3339
 from schemas.outcome import Outcome, OutcomeAction, OutcomeResult
-from schemas.stored import MASK, Record, map_secrets, masked, secrets_in, unmasked
+from schemas.stored import Record, mask_faults, masked, unmasked, with_secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class ConfigRules:
     def _spec(self, intake: Intake, record_id: str, current: Record[Spec] | None) -> Spec:
         if current is None:  # what has such an id from before may still be ended, by people and by Hooklog
             _check_id(record_id)
-        document = self._open_secrets(intake, record_id, _unmasked(intake.document(record_id), current))
+        document = self._open_secrets(intake, _unmasked(intake.document(record_id), current))
         try:
             spec = STORED_SPECS[intake.kind].model_validate(document)
         except ValidationError as error:
@@ -79,10 +79,9 @@ class ConfigRules:
         self._check_rules(spec)
         return spec
 
-    def _open_secrets(self, intake: Intake, record_id: str, document: dict[str, Any]) -> dict[str, Any]:
-        context = f"{intake.kind}/{record_id}"
+    def _open_secrets(self, intake: Intake, document: dict[str, Any]) -> dict[str, Any]:
         try:
-            return map_secrets(document, lambda text: self._keyring.opened(text, context))
+            return with_secrets(intake.kind, document, self._keyring.opened)
         except CannotOpenError as error:
             raise RefusedError("invalid", "secret", f"the sealed secret cannot be opened: {error}") from None
 
@@ -138,9 +137,8 @@ def _check_tls(spec: SubscriptionSpec) -> None:
 def _unmasked(document: dict[str, Any], current: Record[Spec] | None) -> dict[str, Any]:
     """A masked secret stands for the one that is there: a record can be read, edited and produced again."""
     document = unmasked(document, current.spec.model_dump() if current else {})
-    masks = [field for field, text in secrets_in(document) if text == MASK]
-    if masks:
-        raise RefusedError("invalid", masks[0], "is a mask, and there is no secret that it could stand for")
+    for field, fault in mask_faults(document):
+        raise RefusedError("invalid", field, fault)
     return document
 
 

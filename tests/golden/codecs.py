@@ -17,6 +17,7 @@ from schemas.operation import decode_operation, encode_operation
 from schemas.outcome import decode_outcome, encode_outcome
 from schemas.rejection import decode_rejection, encode_rejection
 from schemas.replay import decode_replay_record, encode_replay_record
+from schemas.sealing import record_context
 from schemas.stored import decode_record, encode_record
 from tests.golden import cases, own_cases
 
@@ -51,7 +52,7 @@ def seal(text: str, context: str) -> str:
 
 def unseal(text: str, context: str) -> str:
     """The reverse of `seal`."""
-    return text.removeprefix(f"sealed for {context}: ")
+    return text.removeprefix(f"sealed for {context}: ").removeprefix(f"sealed for {record_context(context)}: ")
 
 
 def in_table(kind: str) -> Codec:
