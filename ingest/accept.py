@@ -3,6 +3,7 @@
 import time
 
 from ingest.directory import Destination, Directory
+from ingest.doorkeeper import Doorkeeper
 from ingest.recent import RecentIds
 from ingest.reception import MAX_CONTENT_TYPE_CHARS, Reception
 from ingest.source_limits import SourceLimits, require_allowed
@@ -42,14 +43,16 @@ class Acceptor:
         directory: finds topics.
         appender: stores events.
         max_body_bytes: for sources that set no lower limit.
+        doorkeeper: turns away who keeps failing.
     """
 
-    def __init__(self, directory: Directory, appender: Appender, max_body_bytes: int) -> None:
+    def __init__(self, directory: Directory, appender: Appender, max_body_bytes: int, doorkeeper: Doorkeeper) -> None:
         self._directory = directory
         self._appender = appender
         self._max_body_bytes = max_body_bytes
         self._recent = RecentIds()
         self._limits = SourceLimits()
+        self._doorkeeper = doorkeeper
 
     async def accept(self, reception: Reception) -> tuple[Event, bool]:
         """The event, stored: Kafka has confirmed it; and whether it is known to repeat another.
@@ -59,6 +62,14 @@ class Acceptor:
             AnswerInsteadError: it is no event, and is to be answered.
             SenderGoneError: the sender hung up.
         """
+        self._doorkeeper.require_welcome(reception.source_ip)
+        try:
+            return await self._accept(reception)
+        except ProblemError as problem:
+            self._doorkeeper.note_problem(reception.source_ip, problem)
+            raise
+
+    async def _accept(self, reception: Reception) -> tuple[Event, bool]:
         if reception.wanted_source:
             await self._choose_topic(reception)
         destination = await self._allowed(reception, await self._directory.find(reception.topic_id))
@@ -99,6 +110,8 @@ class Acceptor:
                 _verify(destination.source.spec, reception, body)
             except VerificationError as error:
                 raise ProblemError(403, error.code, error.detail) from error
+        if destination.source.spec.all_secrets:  # who needs none has proved nothing
+            self._doorkeeper.note_proof(reception.source_ip)
         return destination
 
     async def _store(self, event: Event, key: str) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import FastAPI
@@ -15,11 +15,13 @@ from ingest.openapi_config import config_components, config_paths
 from ingest.openapi_events import event_paths, health_paths
 from ingest.openapi_problems import PROBLEM_SCHEMA
 from ingest.parts import Parts
+from ingest.trusted_proxies import TrustedProxies
 from runtime.admin import AdminKey
 from runtime.health import Health
 from runtime.hosts import AllowedHosts
 from runtime.http_metrics import HttpMetrics
 from runtime.problem import add_problem_handlers
+from schemas.networks import Network
 
 _PARAMS_BY_START = {path.partition("{")[0]: path.partition("{")[2][:-1] for path in (TOPIC_PATH, SOURCE_PATH)}
 
@@ -33,10 +35,12 @@ class Access:
     Attributes:
         admin_key: opens the config routes.
         host_names: extra names that a `Host` header may carry.
+        proxies: networks of proxies that may say whom they talk to.
     """
 
     admin_key: str
     host_names: list[str]
+    proxies: list[Network] = field(default_factory=list)
 
 
 class IngestApp(FastAPI):
@@ -104,4 +108,5 @@ def build_app(parts: Parts, access: Access, version: str, lifespan: Lifespan | N
     app.include_router(config_router(parts, AdminKey(access.admin_key)))
     add_problem_handlers(app)
     # Beside the hot path, which counts for itself.
-    return AllowedHosts(HotPath(endpoint, HttpMetrics(app, parts.registry)), access.host_names)
+    whole = AllowedHosts(HotPath(endpoint, HttpMetrics(app, parts.registry)), access.host_names)
+    return TrustedProxies(whole, access.proxies) if access.proxies else whole

@@ -35,6 +35,7 @@ _REFUSED = (
     "content_encoding",
     "host_not_allowed",
     "rate_limited",
+    "too_many_failures",
     "internal_error",
     "unavailable",
     "overloaded",

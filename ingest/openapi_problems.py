@@ -11,6 +11,7 @@ from runtime.problem import ProblemError
 
 _RETRY_LATER = {"Retry-After": "5"}
 _LIMITED = {"RateLimit-Policy": '"source";q=20;w=2', "RateLimit": '"source";r=0;t=1', "Retry-After": "1"}
+_SHUT = {"RateLimit-Policy": '"address";q=60;w=60', "RateLimit": '"address";r=0;t=1', "Retry-After": "1"}
 _NOT_READ = "the configuration cannot be read from Kafka now"
 _NOT_CONFIRMED = "not confirmed in time; it may still take effect, so look before you repeat it"
 _INVALID = [
@@ -107,6 +108,9 @@ PROBLEMS: Mapping[str, ProblemError] = MappingProxyType(
         ),
         "rate_limited": ProblemError(
             429, "rate_limited", "the source may send 10 a second, 20 at once", headers=_LIMITED
+        ),
+        "too_many_failures": ProblemError(
+            429, "too_many_failures", "too many requests from here were refused", headers=_SHUT
         ),
         "internal_error": ProblemError(500, detail="the failure is in the service's log"),
         "unavailable": ProblemError(503, detail=_NOT_READ, headers=_RETRY_LATER),

@@ -13,6 +13,7 @@ from schemas.source_limits import SourceRateLimitSpec
 MAX_LIMITS = 100_000
 """About 20 MB. The one unused longest is forgotten first; whoever is silent that long has its whole burst anyway."""
 
+POLICY = "source"
 NOT_ALLOWED = "address_not_allowed"
 
 
@@ -38,11 +39,10 @@ class SourceLimits:
         if source.rate_limit is None:
             return {}
         limit, now_ms = self._limit(source.id, source.rate_limit), time.monotonic_ns() // 1_000_000
-        wait_s = limit.take(now_ms, count)
-        if not wait_s:
-            return quota_headers(limit, now_ms)
+        if not limit.take(now_ms, count):
+            return quota_headers(POLICY, limit, now_ms)
         detail = f"the source may send {limit.per_second:g} a second, {limit.burst} at once"
-        raise ProblemError(429, "rate_limited", detail, headers=refusal_headers(limit, wait_s, now_ms))
+        raise ProblemError(429, "rate_limited", detail, headers=refusal_headers(POLICY, limit, now_ms))
 
     def _limit(self, source_id: str, spec: SourceRateLimitSpec) -> RateLimit:
         limit = self._limits.setdefault(source_id, RateLimit(spec.per_second, spec.burst_size))

@@ -4,22 +4,25 @@ import math
 
 from rules.rate_limit import RateLimit
 
-POLICY = '"source"'
-"""A structured string (RFC 9651, section 3.3.3)."""
 
+def quota_headers(policy: str, limit: RateLimit, now_ms: int) -> dict[str, str]:
+    """`RateLimit-Policy`: `q` at once, as many again in `w` seconds. `RateLimit`: `r` are left, all of them in `t`.
 
-def quota_headers(limit: RateLimit, now_ms: int) -> dict[str, str]:
-    """`RateLimit-Policy`: `q` at once, as many again in `w` seconds. `RateLimit`: `r` are left, all of them in `t`."""
+    Args:
+        policy: what is limited, such as `source`.
+        limit: how far.
+        now_ms: of the limit's clock.
+    """
     window_s = max(math.ceil(limit.burst / limit.per_second), 1)
     left, settled_s = limit.free(now_ms), math.ceil(limit.settled_s(now_ms))
     return {
-        "RateLimit-Policy": f"{POLICY};q={limit.burst};w={window_s}",
-        "RateLimit": f"{POLICY};r={left};t={settled_s}",
+        "RateLimit-Policy": f'"{policy}";q={limit.burst};w={window_s}',
+        "RateLimit": f'"{policy}";r={left};t={settled_s}',
     }
 
 
-def refusal_headers(limit: RateLimit, wait_s: float, now_ms: int) -> dict[str, str]:
+def refusal_headers(policy: str, limit: RateLimit, now_ms: int) -> dict[str, str]:
     """The same with `Retry-After`, in whole seconds; `t` is the same time, as section 5 of the draft asks for."""
-    retry_after_s = max(math.ceil(wait_s), 1)
-    told = {"RateLimit": f"{POLICY};r=0;t={retry_after_s}", "Retry-After": str(retry_after_s)}
-    return quota_headers(limit, now_ms) | told
+    retry_after_s = max(math.ceil(limit.wait_s(now_ms)), 1)
+    told = {"RateLimit": f'"{policy}";r=0;t={retry_after_s}', "Retry-After": str(retry_after_s)}
+    return quota_headers(policy, limit, now_ms) | told
