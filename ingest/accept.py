@@ -3,8 +3,10 @@
 import time
 
 from ingest.directory import Destination, Directory
+from ingest.doorkeeper import Doorkeeper
 from ingest.recent import RecentIds
 from ingest.reception import MAX_CONTENT_TYPE_CHARS, Reception
+from ingest.source_limits import SourceLimits, require_allowed
 from ingest.trace import traceparent_of
 from rules.identify import identify
 from rules.verify import SignedRequest, VerificationError, Verifier, verifier_of, verify
@@ -41,13 +43,16 @@ class Acceptor:
         directory: finds topics.
         appender: stores events.
         max_body_bytes: for sources that set no lower limit.
+        doorkeeper: turns away who keeps failing.
     """
 
-    def __init__(self, directory: Directory, appender: Appender, max_body_bytes: int) -> None:
+    def __init__(self, directory: Directory, appender: Appender, max_body_bytes: int, doorkeeper: Doorkeeper) -> None:
         self._directory = directory
         self._appender = appender
         self._max_body_bytes = max_body_bytes
         self._recent = RecentIds()
+        self._limits = SourceLimits()
+        self._doorkeeper = doorkeeper
 
     async def accept(self, reception: Reception) -> tuple[Event, bool]:
         """The event, stored: Kafka has confirmed it; and whether it is known to repeat another.
@@ -57,15 +62,23 @@ class Acceptor:
             AnswerInsteadError: it is no event, and is to be answered.
             SenderGoneError: the sender hung up.
         """
+        self._doorkeeper.require_welcome(reception.source_ip)
+        try:
+            return await self._accept(reception)
+        except ProblemError as problem:
+            self._doorkeeper.note_problem(reception.source_ip, problem)
+            raise
+
+    async def _accept(self, reception: Reception) -> tuple[Event, bool]:
         if reception.wanted_source:
             await self._choose_topic(reception)
-        destination = await self._directory.find(reception.topic_id)
+        destination = await self._allowed(reception, await self._directory.find(reception.topic_id))
         source = destination.source.spec
-        _note_source(reception, source)
         _require_readable(reception)
         body = await reception.body.read(min(self._max_body_bytes, source.max_body_bytes or self._max_body_bytes))
         destination = await self._verified(reception, destination, body)
         _answer_questions(destination.source.spec, reception, body)
+        reception.quota = self._limits.charge(destination.source.spec)
         event, key = _event(reception, destination, body)
         await self._store(event, key)
         return event, self._recent.repeats(event, key)
@@ -74,6 +87,17 @@ class Acceptor:
         source = await self._directory.find_source(reception.wanted_source)
         _note_source(reception, source)
         reception.topic_id = await self._directory.default_topic(source.id)
+
+    async def _allowed(self, reception: Reception, destination: Destination) -> Destination:
+        _note_source(reception, destination.source.spec)
+        try:
+            require_allowed(destination.source.spec, reception.source_ip)
+        except ProblemError:
+            # As with secrets: the list may have been changed a moment ago.
+            destination = await self._directory.find_again(reception.topic_id)
+            _note_source(reception, destination.source.spec)
+            require_allowed(destination.source.spec, reception.source_ip)
+        return destination
 
     async def _verified(self, reception: Reception, destination: Destination, body: bytes) -> Destination:
         try:
@@ -86,6 +110,8 @@ class Acceptor:
                 _verify(destination.source.spec, reception, body)
             except VerificationError as error:
                 raise ProblemError(403, error.code, error.detail) from error
+        if destination.source.spec.all_secrets:  # who needs none has proved nothing
+            self._doorkeeper.note_proof(reception.source_ip)
         return destination
 
     async def _store(self, event: Event, key: str) -> None:
@@ -139,9 +165,11 @@ def _signed_request(source: SourceSpec, reception: Reception, body: bytes) -> Si
 
 
 def _require_readable(reception: Reception) -> None:
-    encoding = reception.headers.text("content-encoding").lower()
+    encoding = b",".join(reception.headers.all("content-encoding")).decode("latin-1").strip().lower()
     if encoding not in {"", "identity"}:
-        raise ProblemError(415, "content_encoding", f"Content-Encoding {encoding[:64]} is not taken: send it plain")
+        # Signatures are of the bytes as sent, so unpacking would only feed bombs (RFC 9110, section 15.5.16).
+        detail = f"Content-Encoding {encoding[:64]} is not taken: send it plain"
+        raise ProblemError(415, "content_encoding", detail, headers={"Accept-Encoding": "identity"})
     if len(reception.content_type) > MAX_CONTENT_TYPE_CHARS:
         raise ProblemError(415, detail=f"Content-Type has more than {MAX_CONTENT_TYPE_CHARS} characters")
 

@@ -54,7 +54,7 @@ class IngestService:
 
     def __init__(self, settings: Settings) -> None:
         self._parts = Parts(settings, Keyring.parse(load_encryption_keys(settings)))
-        access = Access(load_admin_key(settings), settings.allowed_host_names)
+        access = Access(load_admin_key(settings), settings.allowed_host_names, settings.trusted_networks)
         app = build_app(self._parts, access, version("hooklog"), self._lifespan)
         tls = served_tls(settings, self._parts.registry)
         self.server: Server = build_server(app, settings.host, settings.ingest_port, tls)

@@ -4,6 +4,8 @@ Plain ASGI: request objects and validation by framework cost three times the wor
 """
 
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import orjson
 import structlog
@@ -26,7 +28,7 @@ log = structlog.get_logger(__name__)
 TOPIC_PATH = "/api/v1/ingest/{topic_id}"
 SOURCE_PATH = "/api/webhooks/{source_id}"
 NOT_ANSWERED = 0
-_UNAVAILABLE = 503
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class IngestEndpoint:
@@ -88,7 +90,7 @@ class IngestEndpoint:
             answer["task_id"] = event.event_id
         if duplicate:
             answer["duplicate"] = True
-        await _send_json(send, 202, orjson.dumps(answer))
+        await _send_json(send, 202, orjson.dumps(answer), reception.quota)
 
     async def _answer_question(self, answer: bytes, reception: Reception, send: Send) -> None:
         self._metrics.requests.labels("200").inc()
@@ -149,7 +151,8 @@ def _log_refused(reception: Reception, problem: ProblemError) -> None:
     )
 
 
-async def _send_json(send: Send, status: int, document: bytes) -> None:
+async def _send_json(send: Send, status: int, document: bytes, more: Mapping[str, str] = _NONE) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(document))]
+    headers += [(name.lower().encode(), value.encode()) for name, value in more.items()]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": document})

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import FastAPI
@@ -18,12 +18,14 @@ from ingest.openapi_events import event_paths, health_paths
 from ingest.openapi_keys import key_components, key_paths
 from ingest.openapi_problems import PROBLEM_SCHEMA
 from ingest.parts import Parts
+from ingest.trusted_proxies import TrustedProxies
 from runtime.authorizer import Authorizer
 from runtime.docs_page import docs_route
 from runtime.health import Health
 from runtime.hosts import AllowedHosts
 from runtime.http_metrics import HttpMetrics
 from runtime.problem import add_problem_handlers
+from schemas.networks import Network
 
 _PARAMS_BY_START = {path.partition("{")[0]: path.partition("{")[2][:-1] for path in (TOPIC_PATH, SOURCE_PATH)}
 
@@ -37,10 +39,12 @@ class Access:
     Attributes:
         admin_key: opens everything, beside the API keys.
         host_names: extra names that a `Host` header may carry.
+        proxies: networks of proxies that may say whom they talk to.
     """
 
     admin_key: str
     host_names: list[str]
+    proxies: list[Network] = field(default_factory=list)
 
 
 class IngestApp(FastAPI):
@@ -114,7 +118,8 @@ def build_app(parts: Parts, access: Access, version: str, lifespan: Lifespan | N
     app.router.routes.append(docs_route(app.openapi))
     add_problem_handlers(app)
     # Beside the hot path, which counts for itself.
-    return AllowedHosts(HotPath(endpoint, HttpMetrics(app, parts.registry)), access.host_names)
+    whole = AllowedHosts(HotPath(endpoint, HttpMetrics(app, parts.registry)), access.host_names)
+    return TrustedProxies(whole, access.proxies) if access.proxies else whole
 
 
 def now_ms() -> int:

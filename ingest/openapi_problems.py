@@ -10,6 +10,8 @@ import orjson
 from runtime.problem import ProblemError
 
 _RETRY_LATER = {"Retry-After": "5"}
+_LIMITED = {"RateLimit-Policy": '"source";q=20;w=2', "RateLimit": '"source";r=0;t=1', "Retry-After": "1"}
+_SHUT = {"RateLimit-Policy": '"address";q=60;w=60', "RateLimit": '"address";r=0;t=1', "Retry-After": "1"}
 _NOT_READ = "the configuration cannot be read from Kafka now"
 _NOT_CONFIRMED = "not confirmed in time; it may still take effect, so look before you repeat it"
 _INVALID = [
@@ -59,6 +61,7 @@ PROBLEMS: Mapping[str, ProblemError] = MappingProxyType(
         "auth_type_unknown": ProblemError(
             403, "auth_type_unknown", "the source names a verification that does not exist here"
         ),
+        "address_not_allowed": ProblemError(403, "address_not_allowed", "192.0.2.17 may not send for this source"),
         "not_found": ProblemError(404),
         "topic_not_found": ProblemError(404, "topic_not_found", "there is no such topic"),
         "source_not_found": ProblemError(404, "source_not_found", "there is no source shop"),
@@ -85,7 +88,12 @@ PROBLEMS: Mapping[str, ProblemError] = MappingProxyType(
         ),
         "version_changed": ProblemError(412, detail="there is version 18 now"),
         "too_large": ProblemError(413, detail="the body may have at most 1048576 bytes", max_body_bytes=1_048_576),
-        "content_encoding": ProblemError(415, "content_encoding", "Content-Encoding gzip is not taken: send it plain"),
+        "content_encoding": ProblemError(
+            415,
+            "content_encoding",
+            "Content-Encoding gzip is not taken: send it plain",
+            headers={"Accept-Encoding": "identity"},
+        ),
         "patch_type": ProblemError(
             415,
             detail="a patch is of type application/merge-patch+json",
@@ -98,6 +106,12 @@ PROBLEMS: Mapping[str, ProblemError] = MappingProxyType(
             "invalid",
             "wrong parameters: colour",
             errors=[{"field": "colour", "message": "is unknown here"}],
+        ),
+        "rate_limited": ProblemError(
+            429, "rate_limited", "the source may send 10 a second, 20 at once", headers=_LIMITED
+        ),
+        "too_many_failures": ProblemError(
+            429, "too_many_failures", "too many requests from here were refused", headers=_SHUT
         ),
         "internal_error": ProblemError(500, detail="the failure is in the service's log"),
         "unavailable": ProblemError(503, detail=_NOT_READ, headers=_RETRY_LATER),

@@ -10,6 +10,7 @@ from ingest.body import BodyBudget
 from ingest.config_commands import ConfigCommands
 from ingest.config_index import ConfigIndex
 from ingest.directory import Directory
+from ingest.doorkeeper import Doorkeeper
 from ingest.metrics import IngestMetrics
 from ingest.rejections import RejectionLog
 from runtime.health import Check
@@ -48,7 +49,8 @@ class Parts:
         refresher = Refresher(self.tables)
         self.keys = KnownKeys(self.tables, refresher)
         directory = Directory(self.tables, self.index, refresher)
-        self.acceptor = Acceptor(directory, self.appender, settings.max_body_bytes)
+        doorkeeper = Doorkeeper(settings.ingest_failures_per_minute)
+        self.acceptor = Acceptor(directory, self.appender, settings.max_body_bytes, doorkeeper)
         self.commands = ConfigCommands(self.appender, self.outcomes, self.tables, keyring)
         self._connected = False
 

@@ -30,6 +30,7 @@ class Reception:
         credentials: lower-cased names of the headers that its provider says hold credentials; `None` while nobody
             knows whose rules apply.
         secrets: of the source; of all whose rules applied.
+        quota: response headers that tell the sender what is left of its rate limit.
     """
 
     topic_id: str
@@ -43,6 +44,7 @@ class Reception:
     source_id: str = ""
     credentials: AbstractSet[str] | None = None
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    quota: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, scope: Scope, receive: Receive, budget: BodyBudget) -> "Reception":

@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from schemas.ids import RECORD_ID, RESERVED_PREFIX
 from schemas.key import KeySpec
 from schemas.retry import RetrySpec
+from schemas.source_limits import MAX_ALLOWED_NETWORKS, AllowedNetwork, SourceRateLimitSpec
 from schemas.tls import TlsSpec
 
 MAX_SECRETS = 10
@@ -141,6 +142,10 @@ class SourceSpec(_WithSecrets):
     auth_config: dict[str, Any] = Field(default_factory=dict)
     max_body_bytes: int | None = Field(default=None, ge=1)
     """Lower than the server's own limit, for this source alone."""
+    rate_limit: SourceRateLimitSpec | None = None
+    """Of verified requests, in each ingest process; no limit unless it is set."""
+    allowed_ips: list[AllowedNetwork] = Field(default_factory=list, max_length=MAX_ALLOWED_NETWORKS)
+    """Addresses and networks that may send; empty is everybody."""
 
 
 class EventTypeRule(_Strict):

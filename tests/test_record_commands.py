@@ -41,6 +41,23 @@ def test_a_secret_comes_from_a_file_or_standard_input_and_is_compared(hooklog: C
     assert "unchanged" in hooklog.ok("sources", "apply", "github", "--auth-type", "github").out
 
 
+def test_a_source_takes_its_limits_from_options_and_from_a_file(hooklog: CommandLine) -> None:
+    apply = ("sources", "apply", "shop", "--auth-type", "none")
+    limits = ("--rate-limit", "50", "--burst", "80", "--allowed-ip", "192.0.2.0/24", "--allowed-ip", "::1")
+    record = hooklog.ok(*apply, *limits, "--json").object["record"]
+    assert record["rate_limit"] == {"per_second": 50, "burst": 80}
+    assert record["allowed_ips"] == ["192.0.2.0/24", "::1"]
+    hooklog.write(
+        "shop.yaml",
+        "kind: source\nid: shop\nauth_type: none\nallowed_ips: [192.0.2.0/24, '::1']\n"
+        "rate_limit: {per_second: 50, burst: 80}\n",
+    )
+    assert hooklog.ok("apply", "-f", "shop.yaml").out == "0 to create, 0 to update, 0 to delete, 1 unchanged\n"
+    assert hooklog(*apply, "--burst", "5").code == 2
+    wrong = hooklog(*apply, "--allowed-ip", "10.0.0.1/8")
+    assert (wrong.code, "allowed_ips.0: " in wrong.err, "10.0.0.0/8" in wrong.err) == (2, True, True)
+
+
 def test_fields_come_from_a_file_and_options_go_before_them(hooklog: CommandLine) -> None:
     hooklog.write("orders.yaml", "kind: topic\nsource_id: shop\nname: Orders\nevent_type: {pointer: /type}\n")
     made = hooklog.ok("topics", "apply", "orders", "-f", "orders.yaml", "--name", "All orders", "--json").object

@@ -19,6 +19,7 @@ from schemas.outcome import Outcome, OutcomeAction, OutcomeResult
 from schemas.rejection import Rejection
 from schemas.replay import Cancel, Chunk, Destination, Item, Replay, ReplayRecord, ReplayState
 from schemas.retry import RetrySpec
+from schemas.source_limits import SourceRateLimitSpec
 from schemas.stored import Record
 from schemas.tls import TlsSpec
 
@@ -352,6 +353,8 @@ RECORDS = {
             secret="hush",
             secrets=["older"],
             max_body_bytes=65_536,
+            rate_limit=SourceRateLimitSpec(per_second=2.5, burst=10),
+            allowed_ips=["192.0.2.0/24", "2001:db8::17"],
         )
     ),
     "table_topic": _record(
