@@ -1,12 +1,15 @@
 """The way of a request to an event: find its source, read it, verify it, name it, store it."""
 
 import time
+from dataclasses import dataclass
 
+from ingest.contents import told_of
 from ingest.directory import Destination, Directory
 from ingest.recent import RecentIds
 from ingest.reception import MAX_CONTENT_TYPE_CHARS, Reception
 from ingest.trace import traceparent_of
 from rules.identify import identify
+from rules.told import Item
 from rules.verify import SignedRequest, VerificationError, Verifier, verifier_of, verify
 from runtime.kafka import Appender, NotStoredError, RecordTooLargeError
 from runtime.problem import ProblemError
@@ -34,6 +37,33 @@ class AnswerInsteadError(Exception):
         self.answer = answer
 
 
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A request that proved its sender: where it goes, and its exact bytes."""
+
+    destination: Destination
+    body: bytes
+
+    @property
+    def verifier(self) -> Verifier:
+        """Of the source."""
+        return _verifier(self.destination.source.spec)
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What every event of one request has."""
+
+    traceparent: str
+    request_headers: tuple[tuple[str, str], ...]
+    received_ms: int
+
+    @classmethod
+    def of(cls, reception: Reception) -> "Common":
+        """That of a request, of which all is known."""
+        return cls(traceparent_of(reception.headers), reception.kept_headers(), time.time_ns() // 1_000_000)
+
+
 class Acceptor:
     """Makes events of requests.
 
@@ -41,16 +71,19 @@ class Acceptor:
         directory: finds topics.
         appender: stores events.
         max_body_bytes: for sources that set no lower limit.
+
+    Attributes:
+        recent: what was accepted lately.
     """
 
     def __init__(self, directory: Directory, appender: Appender, max_body_bytes: int) -> None:
         self._directory = directory
         self._appender = appender
         self._max_body_bytes = max_body_bytes
-        self._recent = RecentIds()
+        self.recent = RecentIds()
 
-    async def accept(self, reception: Reception) -> tuple[Event, bool]:
-        """The event, stored: Kafka has confirmed it; and whether it is known to repeat another.
+    async def receive(self, reception: Reception) -> Received:
+        """What the request brings, from whom and for which topic: read, verified, and not stored.
 
         Raises:
             ProblemError: it is no event; the request may be repeated when the status is 503.
@@ -66,9 +99,18 @@ class Acceptor:
         body = await reception.body.read(min(self._max_body_bytes, source.max_body_bytes or self._max_body_bytes))
         destination = await self._verified(reception, destination, body)
         _answer_questions(destination.source.spec, reception, body)
-        event, key = _event(reception, destination, body)
+        return Received(destination, body)
+
+    async def accept(self, reception: Reception, received: Received) -> tuple[Event, bool]:
+        """The event, stored: Kafka has confirmed it; and whether it is known to repeat another.
+
+        Raises:
+            ProblemError: it is none, or not stored; the request may be repeated when the status is 503.
+        """
+        item = Item(received.body, told_of(reception, received.verifier, received.body))
+        event, key = event_of(reception, received.destination, item, Common.of(reception), reception.content_type)
         await self._store(event, key)
-        return event, self._recent.repeats(event, key)
+        return event, self.recent.repeats(event, key)
 
     async def _choose_topic(self, reception: Reception) -> None:
         source = await self._directory.find_source(reception.wanted_source)
@@ -146,26 +188,40 @@ def _require_readable(reception: Reception) -> None:
         raise ProblemError(415, detail=f"Content-Type has more than {MAX_CONTENT_TYPE_CHARS} characters")
 
 
-def _event(reception: Reception, destination: Destination, body: bytes) -> tuple[Event, str]:
+def event_of(  # noqa: PLR0917 - what a request, its topic, its item and all of them know
+    reception: Reception, destination: Destination, item: Item, common: Common, content_type: str, among: str = ""
+) -> tuple[Event, str]:
+    """The event that an item is, and the key of its record.
+
+    Args:
+        reception: the request that brought it.
+        destination: whose rules apply.
+        item: the event's bytes, and what their envelope says.
+        common: what all events of the request have.
+        content_type: of the item.
+        among: tells it from the other items of its request; empty when it is the only one.
+    """
     verifier = _verifier(destination.source.spec)
     identity = identify(
         destination.topic,
         reception.headers,
-        body,
+        item.body,
         event_type=verifier.event_type,
         dedup_id=verifier.dedup_id,
+        told=item.told,
+        item=among,
     )
     event = Event(
         event_id=new_id(),
         topic_id=destination.topic.id,
         source_id=destination.source.spec.id,
         event_type=identity.event_type,
-        received_ms=time.time_ns() // 1_000_000,
-        body=body,
-        content_type=reception.content_type,
+        received_ms=common.received_ms,
+        body=item.body,
+        content_type=content_type,
         source_ip=reception.source_ip,
         dedup_id=identity.dedup_id,
-        traceparent=traceparent_of(reception.headers),
-        request_headers=reception.kept_headers(),
+        traceparent=common.traceparent,
+        request_headers=common.request_headers,
     )
     return event, identity.partition_key(event.event_id)

@@ -17,10 +17,29 @@ _INVALID = [
     {"field": "target_url", "message": "must be an http or https URL with a host"},
 ]
 _REFERENCES = [{"kind": "topics", "id": "orders"}, {"kind": "topics", "id": "payments"}]
+_STORED_ITEM = {"index": 0, "event_id": "01JGKC6Y3XSPA7QZ0N8M4T5R2V", "status": "QUEUED", "code": None}
+
+
+def _item(status: str, code: str, detail: str) -> dict[str, Any]:
+    return {"index": 1, "event_id": None, "status": status, "code": code, "detail": detail}
+
 
 PROBLEMS: Mapping[str, ProblemError] = MappingProxyType(
     {
         "malformed": ProblemError(400, detail="the body is not JSON: unexpected end of data: line 1 column 2 (char 1)"),
+        "no_batch": ProblemError(400, detail="the body is no JSON array: Expected `array`, got `object`"),
+        "cloudevent_invalid": ProblemError(
+            400,
+            "cloudevent_invalid",
+            "CloudEvents attribute source is missing",
+            errors=[{"field": "source", "message": "is missing"}],
+        ),
+        "items_invalid": ProblemError(
+            400,
+            "items_refused",
+            "1 of 2 items are stored; the others are REFUSED",
+            items=[_STORED_ITEM, _item("REFUSED", "cloudevent_invalid", "CloudEvents attribute source is missing")],
+        ),
         "bad_cursor": ProblemError(400, detail="the cursor is none of ours; leave it out to begin again"),
         "bad_condition": ProblemError(400, detail='If-Match must be * or quoted tags, such as "17"'),
         "admin_key_missing": ProblemError(
@@ -84,6 +103,18 @@ PROBLEMS: Mapping[str, ProblemError] = MappingProxyType(
         ),
         "version_changed": ProblemError(412, detail="there is version 18 now"),
         "too_large": ProblemError(413, detail="the body may have at most 1048576 bytes", max_body_bytes=1_048_576),
+        "too_many_items": ProblemError(
+            413, "too_many_items", "a batch has at most 500 items; this one has 501", max_items=500
+        ),
+        "items_too_large": ProblemError(
+            413,
+            "items_refused",
+            "1 of 2 items are stored; the others are REFUSED",
+            items=[_STORED_ITEM, _item("REFUSED", "too_large", "it is too large for one record with the headers")],
+        ),
+        "batch_type": ProblemError(
+            415, detail="a batch is of type application/json, application/x-ndjson, not text/plain"
+        ),
         "content_encoding": ProblemError(415, "content_encoding", "Content-Encoding gzip is not taken: send it plain"),
         "patch_type": ProblemError(
             415,
@@ -103,6 +134,13 @@ PROBLEMS: Mapping[str, ProblemError] = MappingProxyType(
         "not_confirmed": ProblemError(503, "not_confirmed", _NOT_CONFIRMED, headers=_RETRY_LATER),
         "not_stored": ProblemError(
             503, "not_stored", "Kafka has not confirmed the event; send it again", headers=_RETRY_LATER
+        ),
+        "items_not_stored": ProblemError(
+            503,
+            "items_not_stored",
+            "1 of 2 items are stored; send again those that are NOT_STORED, or all of them",
+            headers=_RETRY_LATER,
+            items=[_STORED_ITEM, _item("NOT_STORED", "not_stored", "Kafka has not confirmed it; send it again")],
         ),
         "overloaded": ProblemError(503, "overloaded", "too much is waiting to be stored", headers=_RETRY_LATER),
     }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from rules.request_headers import RequestHeaders
+from rules.told import Item, Told
 from rules.verify.setting import Setting
 
 FieldError = tuple[str, str]
@@ -149,6 +150,18 @@ class Verifier(ABC):
 
     def answer(self, request: SignedRequest) -> bytes | None:  # noqa: ARG002 - for providers
         """The JSON that the sender wants to hear at once of a verified request that is no event; else `None`."""
+        return None
+
+    def told(self, body: bytes) -> Told | None:  # noqa: ARG002 - for providers
+        """What a body says of its event where no pointer leads; `None` when the places tell."""
+        return None
+
+    def items(self, body: bytes) -> list[Item] | None:  # noqa: ARG002 - for providers
+        """The events of a body that holds several in the provider's own way; `None` of one that is an event itself.
+
+        Raises:
+            TooManyItemsError: there are more than a batch may have.
+        """
         return None
 
     def sign(self, request: Unsigned) -> list[tuple[str, str]]:  # noqa: ARG002 - for providers
