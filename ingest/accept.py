@@ -1,7 +1,9 @@
 """The way of a request to an event: find its source, read it, verify it, name it, store it."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from ingest.contents import told_of
 from ingest.directory import Destination, Directory
@@ -10,13 +12,15 @@ from ingest.reception import MAX_CONTENT_TYPE_CHARS, Reception
 from ingest.trace import traceparent_of
 from rules.identify import identify
 from rules.told import Item
-from rules.verify import SignedRequest, VerificationError, Verifier, verifier_of, verify
+from rules.verify import Answer, SignedRequest, VerificationError, Verifier, verifier_of, verify
 from runtime.kafka import Appender, NotStoredError, RecordTooLargeError
 from runtime.problem import ProblemError
 from schemas.config import SourceSpec
 from schemas.event import Event, encode_event
 from schemas.ids import new_id
 from schemas.streams import EVENTS
+
+_Proved = TypeVar("_Proved")
 
 ACK_DEADLINE_S = 10.0
 """GitHub and Slack give up after 10 s and 3 s; an ack takes 2 ms, or Kafka is away."""
@@ -90,14 +94,11 @@ class Acceptor:
             AnswerInsteadError: it is no event, and is to be answered.
             SenderGoneError: the sender hung up.
         """
-        if reception.wanted_source:
-            await self._choose_topic(reception)
-        destination = await self._directory.find(reception.topic_id)
+        destination = await self.find(reception)
         source = destination.source.spec
-        _note_source(reception, source)
         _require_readable(reception)
         body = await reception.body.read(min(self._max_body_bytes, source.max_body_bytes or self._max_body_bytes))
-        destination = await self._verified(reception, destination, body)
+        destination, _ = await self._held_to(destination, reception, lambda source: _verify(source, reception, body))
         _answer_questions(destination.source.spec, reception, body)
         return Received(destination, body)
 
@@ -112,23 +113,46 @@ class Acceptor:
         await self._store(event, key)
         return event, self.recent.repeats(event, key)
 
+    async def handshake(self, reception: Reception) -> Answer | None:
+        """What the sender's GET is answered; `None` when its provider asks nothing so.
+
+        Raises:
+            ProblemError: it proves nobody, or there is no such topic.
+        """
+        destination = await self.find(reception)
+        _, answer = await self._held_to(destination, reception, lambda source: _handshake(source, reception))
+        return answer
+
+    async def find(self, reception: Reception) -> Destination:
+        """Where a request goes; the reception knows from then on whose rules apply.
+
+        Raises:
+            ProblemError: 404 or 409 there is no such topic; 503 nobody can tell now.
+        """
+        if reception.wanted_source:
+            await self._choose_topic(reception)
+        destination = await self._directory.find(reception.topic_id)
+        _note_source(reception, destination.source.spec)
+        return destination
+
     async def _choose_topic(self, reception: Reception) -> None:
         source = await self._directory.find_source(reception.wanted_source)
         _note_source(reception, source)
         reception.topic_id = await self._directory.default_topic(source.id)
 
-    async def _verified(self, reception: Reception, destination: Destination, body: bytes) -> Destination:
+    async def _held_to(
+        self, destination: Destination, reception: Reception, proof: Callable[[SourceSpec], _Proved]
+    ) -> tuple[Destination, _Proved]:
         try:
-            _verify(destination.source.spec, reception, body)
+            return destination, proof(destination.source.spec)
         except VerificationError:
             # The secret may have been changed a moment ago: refuse only by the newest.
             destination = await self._directory.find_again(reception.topic_id)
             _note_source(reception, destination.source.spec)  # also the header with the secret may be another
             try:
-                _verify(destination.source.spec, reception, body)
+                return destination, proof(destination.source.spec)
             except VerificationError as error:
                 raise ProblemError(403, error.code, error.detail) from error
-        return destination
 
     async def _store(self, event: Event, key: str) -> None:
         try:
@@ -160,6 +184,10 @@ def _note_source(reception: Reception, source: SourceSpec) -> None:
 
 def _verify(source: SourceSpec, reception: Reception, body: bytes) -> None:
     verify(source.auth_type, _signed_request(source, reception, body))
+
+
+def _handshake(source: SourceSpec, reception: Reception) -> Answer | None:
+    return _verifier(source).handshake(_signed_request(source, reception, b""))
 
 
 def _answer_questions(source: SourceSpec, reception: Reception, body: bytes) -> None:

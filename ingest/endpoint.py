@@ -71,10 +71,10 @@ class IngestEndpoint:
         except SenderGoneError:
             self._refused(reception, ProblemError(NOT_ANSWERED, "sender_gone", "the sender hung up"))
         except ProblemError as problem:
-            await self._answer_problem(problem, reception, (scope, receive, send))
+            await self.answer_problem(problem, reception, (scope, receive, send))
         except Exception:
             log.exception("ingest_failed", topic_id=reception.topic_id)
-            await self._answer_problem(ProblemError(500), reception, (scope, receive, send))
+            await self.answer_problem(ProblemError(500), reception, (scope, receive, send))
         finally:
             reception.body.release()
 
@@ -143,7 +143,8 @@ class IngestEndpoint:
         log.info("question_answered", topic_id=reception.topic_id, source_id=reception.source_id)
         await _send_json(send, 200, answer)
 
-    async def _answer_problem(self, problem: ProblemError, reception: Reception, exchange: Exchange) -> None:
+    async def answer_problem(self, problem: ProblemError, reception: Reception, exchange: Exchange) -> None:
+        """Answers a refusal, counted and recorded."""
         self._refused(reception, problem)
         await reception.body.discard_rest()
         response = problem.response()

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ingest.config_routes import config_router
 from ingest.endpoint import BATCH_PATH, SOURCE_PATH, TOPIC_PATH, IngestEndpoint
+from ingest.handshake import HandshakeEndpoint
 from ingest.openapi_batch import batch_paths
 from ingest.openapi_config import config_components, config_paths
 from ingest.openapi_events import event_paths, health_paths
@@ -104,6 +105,9 @@ def build_app(parts: Parts, access: Access, version: str, lifespan: Lifespan | N
     health = Health("ingest", parts.checks(), parts.registry)
     for path in (TOPIC_PATH, BATCH_PATH, SOURCE_PATH):
         app.router.routes.append(Route(path, endpoint, methods=["POST"]))
+    handshakes = HandshakeEndpoint(parts.acceptor, endpoint, parts.budget)
+    for path in (TOPIC_PATH, SOURCE_PATH):
+        app.router.routes.append(Route(path, handshakes, methods=["GET", "OPTIONS"]))
     app.router.routes.extend(health.routes())
     app.include_router(config_router(parts, AdminKey(access.admin_key)))
     add_problem_handlers(app)

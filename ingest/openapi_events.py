@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ingest.openapi_handshakes import handshake_operations
 from ingest.openapi_items import ACCEPTED_BATCH, BATCH_PROBLEMS, BATCH_SCHEMA
 from ingest.openapi_problems import problem_responses
 
@@ -67,6 +68,7 @@ def event_paths(topic_path: str, source_path: str) -> dict[str, Json]:
     return {
         topic_path: {
             "post": _take("ingest", "Take an event in", "topic_id", accepted, "topic_not_found"),
+            **handshake_operations("ingest", "topic_id"),
         },
         source_path: {
             "post": _take(
@@ -77,6 +79,7 @@ def event_paths(topic_path: str, source_path: str) -> dict[str, Json]:
                 "no_topic",
                 "many_topics",
             ),
+            **handshake_operations("ingest_of_source", "source_id", "no_topic", "many_topics"),
         },
     }
 

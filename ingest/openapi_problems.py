@@ -41,6 +41,7 @@ PROBLEMS: Mapping[str, ProblemError] = MappingProxyType(
             items=[_STORED_ITEM, _item("REFUSED", "cloudevent_invalid", "CloudEvents attribute source is missing")],
         ),
         "bad_cursor": ProblemError(400, detail="the cursor is none of ours; leave it out to begin again"),
+        "bad_origin": ProblemError(400, detail="WebHook-Request-Origin is no DNS name"),
         "bad_condition": ProblemError(400, detail='If-Match must be * or quoted tags, such as "17"'),
         "admin_key_missing": ProblemError(
             401, detail="send Authorization: Bearer <admin key>", headers={"WWW-Authenticate": "Bearer"}
@@ -58,6 +59,9 @@ PROBLEMS: Mapping[str, ProblemError] = MappingProxyType(
         "timestamp_too_new": ProblemError(403, "timestamp_too_new", "the signed time is more than 300 s ahead"),
         "id_missing": ProblemError(403, "id_missing", "header webhook-id is empty"),
         "id_malformed": ProblemError(403, "id_malformed", "header webhook-id is there 2 times"),
+        "challenge_malformed": ProblemError(
+            403, "challenge_malformed", "it is no GET with hub.mode=subscribe and a hub.challenge"
+        ),
         "token_missing": ProblemError(403, "token_missing", "header Authorization is missing"),
         "token_malformed": ProblemError(403, "token_malformed", "header Authorization does not start with Bearer"),
         "token_mismatch": ProblemError(403, "token_mismatch", "it is no secret of the source"),
@@ -81,6 +85,7 @@ PROBLEMS: Mapping[str, ProblemError] = MappingProxyType(
         "topic_not_found": ProblemError(404, "topic_not_found", "there is no such topic"),
         "source_not_found": ProblemError(404, "source_not_found", "there is no source shop"),
         "no_topic": ProblemError(404, "no_default_topic", "the source has no topic"),
+        "method_not_allowed": ProblemError(405, detail="send events with POST", headers={"Allow": "POST, OPTIONS"}),
         "body_too_slow": ProblemError(408, "body_too_slow", "no complete body after 30 s"),
         "exists": ProblemError(
             409,
