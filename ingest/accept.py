@@ -1,7 +1,11 @@
 """The way of a request to an event: find its source, read it, verify it, name it, store it."""
 
 import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
+from ingest.contents import told_of
 from ingest.directory import Destination, Directory
 from ingest.doorkeeper import Doorkeeper
 from ingest.recent import RecentIds
@@ -9,13 +13,16 @@ from ingest.reception import MAX_CONTENT_TYPE_CHARS, Reception
 from ingest.source_limits import SourceLimits, require_allowed
 from ingest.trace import traceparent_of
 from rules.identify import identify
-from rules.verify import SignedRequest, VerificationError, Verifier, verifier_of, verify
+from rules.told import Item
+from rules.verify import Answer, SignedRequest, VerificationError, Verifier, verifier_of, verify
 from runtime.kafka import Appender, NotStoredError, RecordTooLargeError
 from runtime.problem import ProblemError
 from schemas.config import SourceSpec
 from schemas.event import Event, encode_event
 from schemas.ids import new_id
 from schemas.streams import EVENTS
+
+_Proved = TypeVar("_Proved")
 
 ACK_DEADLINE_S = 10.0
 """GitHub and Slack give up after 10 s and 3 s; an ack takes 2 ms, or Kafka is away."""
@@ -36,6 +43,33 @@ class AnswerInsteadError(Exception):
         self.answer = answer
 
 
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A request that proved its sender: where it goes, and its exact bytes."""
+
+    destination: Destination
+    body: bytes
+
+    @property
+    def verifier(self) -> Verifier:
+        """Of the source."""
+        return _verifier(self.destination.source.spec)
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What every event of one request has."""
+
+    traceparent: str
+    request_headers: tuple[tuple[str, str], ...]
+    received_ms: int
+
+    @classmethod
+    def of(cls, reception: Reception) -> "Common":
+        """That of a request, of which all is known."""
+        return cls(traceparent_of(reception.headers), reception.kept_headers(), time.time_ns() // 1_000_000)
+
+
 class Acceptor:
     """Makes events of requests.
 
@@ -44,44 +78,95 @@ class Acceptor:
         appender: stores events.
         max_body_bytes: for sources that set no lower limit.
         doorkeeper: turns away who keeps failing.
+
+    Attributes:
+        recent: what was accepted lately.
     """
 
     def __init__(self, directory: Directory, appender: Appender, max_body_bytes: int, doorkeeper: Doorkeeper) -> None:
         self._directory = directory
         self._appender = appender
         self._max_body_bytes = max_body_bytes
-        self._recent = RecentIds()
+        self.recent = RecentIds()
         self._limits = SourceLimits()
         self._doorkeeper = doorkeeper
 
-    async def accept(self, reception: Reception) -> tuple[Event, bool]:
-        """The event, stored: Kafka has confirmed it; and whether it is known to repeat another.
+    async def receive(self, reception: Reception) -> Received:
+        """What the request brings, from whom and for which topic: read, verified, and not stored.
 
         Raises:
             ProblemError: it is no event; the request may be repeated when the status is 503.
             AnswerInsteadError: it is no event, and is to be answered.
             SenderGoneError: the sender hung up.
         """
-        self._doorkeeper.require_welcome(reception.source_ip)
-        try:
-            return await self._accept(reception)
-        except ProblemError as problem:
-            self._doorkeeper.note_problem(reception.source_ip, problem)
-            raise
+        return await self._welcome(reception, self._receive(reception))
 
-    async def _accept(self, reception: Reception) -> tuple[Event, bool]:
-        if reception.wanted_source:
-            await self._choose_topic(reception)
-        destination = await self._allowed(reception, await self._directory.find(reception.topic_id))
+    async def _receive(self, reception: Reception) -> Received:
+        destination = await self._find(reception)
         source = destination.source.spec
         _require_readable(reception)
         body = await reception.body.read(min(self._max_body_bytes, source.max_body_bytes or self._max_body_bytes))
-        destination = await self._verified(reception, destination, body)
+        destination, _ = await self._held_to(destination, reception, lambda source: _verify(source, reception, body))
+        if destination.source.spec.all_secrets:  # who needs none has proved nothing
+            self._doorkeeper.note_proof(reception.source_ip)
         _answer_questions(destination.source.spec, reception, body)
-        reception.quota = self._limits.charge(destination.source.spec)
-        event, key = _event(reception, destination, body)
+        return Received(destination, body)
+
+    def charge(self, reception: Reception, received: Received, count: int) -> None:
+        """Counts verified events against the limit of their source.
+
+        Raises:
+            ProblemError: 429, it has sent too many.
+        """
+        reception.quota = self._limits.charge(received.destination.source.spec, count)
+
+    async def accept(self, reception: Reception, received: Received) -> tuple[Event, bool]:
+        """The event, stored: Kafka has confirmed it; and whether it is known to repeat another.
+
+        Raises:
+            ProblemError: it is none, or not stored; the request may be repeated when the status is 503.
+        """
+        item = Item(received.body, told_of(reception, received.verifier, received.body))
+        event, key = event_of(reception, received.destination, item, Common.of(reception), reception.content_type)
         await self._store(event, key)
-        return event, self._recent.repeats(event, key)
+        return event, self.recent.repeats(event, key)
+
+    async def handshake(self, reception: Reception) -> Answer | None:
+        """What the sender's GET is answered; `None` when its provider asks nothing so.
+
+        Raises:
+            ProblemError: it proves nobody, or there is no such topic.
+        """
+        return await self._welcome(reception, self._handshake(reception))
+
+    async def _handshake(self, reception: Reception) -> Answer | None:
+        destination = await self._find(reception)
+        _, answer = await self._held_to(destination, reception, lambda source: _handshake(source, reception))
+        return answer
+
+    async def find(self, reception: Reception) -> Destination:
+        """Where a request goes; the reception knows from then on whose rules apply.
+
+        Raises:
+            ProblemError: 403 its address may not send there; 404 or 409 there is no such topic; 429 it kept failing; 503
+                nobody can tell now.
+        """
+        return await self._welcome(reception, self._find(reception))
+
+    async def _find(self, reception: Reception) -> Destination:
+        if reception.wanted_source:
+            await self._choose_topic(reception)
+        return await self._allowed(reception, await self._directory.find(reception.topic_id))
+
+    async def _welcome(self, reception: Reception, work: Coroutine[Any, Any, _Proved]) -> _Proved:
+        try:
+            self._doorkeeper.require_welcome(reception.source_ip)
+            return await work
+        except ProblemError as problem:
+            self._doorkeeper.note_problem(reception.source_ip, problem)
+            raise
+        finally:
+            work.close()
 
     async def _choose_topic(self, reception: Reception) -> None:
         source = await self._directory.find_source(reception.wanted_source)
@@ -99,20 +184,19 @@ class Acceptor:
             require_allowed(destination.source.spec, reception.source_ip)
         return destination
 
-    async def _verified(self, reception: Reception, destination: Destination, body: bytes) -> Destination:
+    async def _held_to(
+        self, destination: Destination, reception: Reception, proof: Callable[[SourceSpec], _Proved]
+    ) -> tuple[Destination, _Proved]:
         try:
-            _verify(destination.source.spec, reception, body)
+            return destination, proof(destination.source.spec)
         except VerificationError:
             # The secret may have been changed a moment ago: refuse only by the newest.
             destination = await self._directory.find_again(reception.topic_id)
             _note_source(reception, destination.source.spec)  # also the header with the secret may be another
             try:
-                _verify(destination.source.spec, reception, body)
+                return destination, proof(destination.source.spec)
             except VerificationError as error:
                 raise ProblemError(403, error.code, error.detail) from error
-        if destination.source.spec.all_secrets:  # who needs none has proved nothing
-            self._doorkeeper.note_proof(reception.source_ip)
-        return destination
 
     async def _store(self, event: Event, key: str) -> None:
         try:
@@ -146,6 +230,10 @@ def _verify(source: SourceSpec, reception: Reception, body: bytes) -> None:
     verify(source.auth_type, _signed_request(source, reception, body))
 
 
+def _handshake(source: SourceSpec, reception: Reception) -> Answer | None:
+    return _verifier(source).handshake(_signed_request(source, reception, b""))
+
+
 def _answer_questions(source: SourceSpec, reception: Reception, body: bytes) -> None:
     answer = _verifier(source).answer(_signed_request(source, reception, body))
     if answer is not None:
@@ -174,26 +262,40 @@ def _require_readable(reception: Reception) -> None:
         raise ProblemError(415, detail=f"Content-Type has more than {MAX_CONTENT_TYPE_CHARS} characters")
 
 
-def _event(reception: Reception, destination: Destination, body: bytes) -> tuple[Event, str]:
+def event_of(  # noqa: PLR0917 - what a request, its topic, its item and all of them know
+    reception: Reception, destination: Destination, item: Item, common: Common, content_type: str, among: str = ""
+) -> tuple[Event, str]:
+    """The event that an item is, and the key of its record.
+
+    Args:
+        reception: the request that brought it.
+        destination: whose rules apply.
+        item: the event's bytes, and what their envelope says.
+        common: what all events of the request have.
+        content_type: of the item.
+        among: tells it from the other items of its request; empty when it is the only one.
+    """
     verifier = _verifier(destination.source.spec)
     identity = identify(
         destination.topic,
         reception.headers,
-        body,
+        item.body,
         event_type=verifier.event_type,
         dedup_id=verifier.dedup_id,
+        told=item.told,
+        item=among,
     )
     event = Event(
         event_id=new_id(),
         topic_id=destination.topic.id,
         source_id=destination.source.spec.id,
         event_type=identity.event_type,
-        received_ms=time.time_ns() // 1_000_000,
-        body=body,
-        content_type=reception.content_type,
+        received_ms=common.received_ms,
+        body=item.body,
+        content_type=content_type,
         source_ip=reception.source_ip,
         dedup_id=identity.dedup_id,
-        traceparent=traceparent_of(reception.headers),
-        request_headers=reception.kept_headers(),
+        traceparent=common.traceparent,
+        request_headers=common.request_headers,
     )
     return event, identity.partition_key(event.event_id)

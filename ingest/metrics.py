@@ -25,6 +25,9 @@ class IngestMetrics:
         self.body_bytes = Counter(
             "hooklog_ingest_body_bytes", "Bytes of the bodies of accepted requests.", registry=registry
         )
+        self.batch_items = Counter(
+            "hooklog_ingest_batch_items", "Items of batches by what came of them.", ["status"], registry=registry
+        )
         self.rejections = Counter("hooklog_ingest_rejections", "Refused requests by code.", ["code"], registry=registry)
         self.unrecorded = Counter(
             "hooklog_ingest_rejections_unrecorded",

@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from ingest.openapi_handshakes import handshake_operations
+from ingest.openapi_items import ACCEPTED_BATCH, BATCH_PROBLEMS, BATCH_SCHEMA
 from ingest.openapi_problems import problem_responses
 
 Json = dict[str, Any]
 
 _EVENT_ID = "01JGKC6Y3XSPA7QZ0N8M4T5R2V"
-_REFUSED = (
+REFUSED = (
     "signature_missing",
     "signature_malformed",
     "signature_mismatch",
@@ -30,6 +32,7 @@ _REFUSED = (
     "auth_type_unknown",
     "address_not_allowed",
     "source_not_found",
+    "cloudevent_invalid",
     "body_too_slow",
     "too_large",
     "content_encoding",
@@ -56,7 +59,10 @@ _DUPLICATE = {
     "description": "There when the event is known to repeat one of the last 24 hours, by its sender's id: it is stored "
     "and delivered to nobody. A repetition that another process took may be found out only later.",
 }
-_DESCRIPTION = "The body may be anything; it is delivered byte for byte. 202 means that Kafka has it."
+_DESCRIPTION = (
+    "The body may be anything; it is delivered byte for byte. 202 means that Kafka has it. "
+    "application/cloudevents-batch+json is answered as a batch."
+)
 
 
 def event_paths(topic_path: str, source_path: str) -> dict[str, Json]:
@@ -65,6 +71,7 @@ def event_paths(topic_path: str, source_path: str) -> dict[str, Json]:
     return {
         topic_path: {
             "post": _take("ingest", "Take an event in", "topic_id", accepted, "topic_not_found"),
+            **handshake_operations("ingest", "topic_id"),
         },
         source_path: {
             "post": _take(
@@ -75,6 +82,7 @@ def event_paths(topic_path: str, source_path: str) -> dict[str, Json]:
                 "no_topic",
                 "many_topics",
             ),
+            **handshake_operations("ingest_of_source", "source_id", "no_topic", "many_topics"),
         },
     }
 
@@ -108,7 +116,8 @@ def _take(operation_id: str, summary: str, parameter: str, accepted: Json, *prob
         "properties": {"event_id": {"type": "string"}, "status": {"const": "QUEUED"}, "duplicate": _DUPLICATE}
         | {name: {"type": "string"} for name in ("task_id",) if name in accepted},
     }
-    content = {"application/json": {"schema": schema, "examples": {"accepted": {"value": accepted}}}}
+    examples = {"accepted": {"value": accepted}, "batch": {"value": ACCEPTED_BATCH}}
+    content = {"application/json": {"schema": {"anyOf": [schema, BATCH_SCHEMA]}, "examples": examples}}
     return {
         "tags": ["ingest"],
         "summary": summary,
@@ -117,7 +126,7 @@ def _take(operation_id: str, summary: str, parameter: str, accepted: Json, *prob
         "parameters": [{"name": parameter, "in": "path", "required": True, "schema": {"type": "string"}}],
         "requestBody": _BODY,
         "responses": {"200": _QUESTION, "202": {"description": "Stored.", "content": content}}
-        | problem_responses(*problems, *_REFUSED),
+        | problem_responses(*problems, *BATCH_PROBLEMS, *REFUSED),
     }
 
 

@@ -19,11 +19,31 @@ _INVALID = [
     {"field": "target_url", "message": "must be an http or https URL with a host"},
 ]
 _REFERENCES = [{"kind": "topics", "id": "orders"}, {"kind": "topics", "id": "payments"}]
+_STORED_ITEM = {"index": 0, "event_id": "01JGKC6Y3XSPA7QZ0N8M4T5R2V", "status": "QUEUED", "code": None}
+
+
+def _item(status: str, code: str, detail: str) -> dict[str, Any]:
+    return {"index": 1, "event_id": None, "status": status, "code": code, "detail": detail}
+
 
 PROBLEMS: Mapping[str, ProblemError] = MappingProxyType(
     {
         "malformed": ProblemError(400, detail="the body is not JSON: unexpected end of data: line 1 column 2 (char 1)"),
+        "no_batch": ProblemError(400, detail="the body is no JSON array: Expected `array`, got `object`"),
+        "cloudevent_invalid": ProblemError(
+            400,
+            "cloudevent_invalid",
+            "CloudEvents attribute source is missing",
+            errors=[{"field": "source", "message": "is missing"}],
+        ),
+        "items_invalid": ProblemError(
+            400,
+            "items_refused",
+            "1 of 2 items are stored; the others are REFUSED",
+            items=[_STORED_ITEM, _item("REFUSED", "cloudevent_invalid", "CloudEvents attribute source is missing")],
+        ),
         "bad_cursor": ProblemError(400, detail="the cursor is none of ours; leave it out to begin again"),
+        "bad_origin": ProblemError(400, detail="WebHook-Request-Origin is no DNS name"),
         "bad_condition": ProblemError(400, detail='If-Match must be * or quoted tags, such as "17"'),
         "admin_key_missing": ProblemError(
             401, detail="send Authorization: Bearer <key>", headers={"WWW-Authenticate": "Bearer"}
@@ -42,6 +62,9 @@ PROBLEMS: Mapping[str, ProblemError] = MappingProxyType(
         "timestamp_too_new": ProblemError(403, "timestamp_too_new", "the signed time is more than 300 s ahead"),
         "id_missing": ProblemError(403, "id_missing", "header webhook-id is empty"),
         "id_malformed": ProblemError(403, "id_malformed", "header webhook-id is there 2 times"),
+        "challenge_malformed": ProblemError(
+            403, "challenge_malformed", "it is no GET with hub.mode=subscribe and a hub.challenge"
+        ),
         "token_missing": ProblemError(403, "token_missing", "header Authorization is missing"),
         "token_malformed": ProblemError(403, "token_malformed", "header Authorization does not start with Bearer"),
         "token_mismatch": ProblemError(403, "token_mismatch", "it is no secret of the source"),
@@ -66,6 +89,7 @@ PROBLEMS: Mapping[str, ProblemError] = MappingProxyType(
         "topic_not_found": ProblemError(404, "topic_not_found", "there is no such topic"),
         "source_not_found": ProblemError(404, "source_not_found", "there is no source shop"),
         "no_topic": ProblemError(404, "no_default_topic", "the source has no topic"),
+        "method_not_allowed": ProblemError(405, detail="send events with POST", headers={"Allow": "POST, OPTIONS"}),
         "body_too_slow": ProblemError(408, "body_too_slow", "no complete body after 30 s"),
         "exists": ProblemError(
             409,
@@ -94,6 +118,18 @@ PROBLEMS: Mapping[str, ProblemError] = MappingProxyType(
             "Content-Encoding gzip is not taken: send it plain",
             headers={"Accept-Encoding": "identity"},
         ),
+        "too_many_items": ProblemError(
+            413, "too_many_items", "a batch has at most 500 items; this one has 501", max_items=500
+        ),
+        "items_too_large": ProblemError(
+            413,
+            "items_refused",
+            "1 of 2 items are stored; the others are REFUSED",
+            items=[_STORED_ITEM, _item("REFUSED", "too_large", "it is too large for one record with the headers")],
+        ),
+        "batch_type": ProblemError(
+            415, detail="a batch is of type application/json, application/x-ndjson, not text/plain"
+        ),
         "patch_type": ProblemError(
             415,
             detail="a patch is of type application/merge-patch+json",
@@ -118,6 +154,13 @@ PROBLEMS: Mapping[str, ProblemError] = MappingProxyType(
         "not_confirmed": ProblemError(503, "not_confirmed", _NOT_CONFIRMED, headers=_RETRY_LATER),
         "not_stored": ProblemError(
             503, "not_stored", "Kafka has not confirmed the event; send it again", headers=_RETRY_LATER
+        ),
+        "items_not_stored": ProblemError(
+            503,
+            "items_not_stored",
+            "1 of 2 items are stored; send again those that are NOT_STORED, or all of them",
+            headers=_RETRY_LATER,
+            items=[_STORED_ITEM, _item("NOT_STORED", "not_stored", "Kafka has not confirmed it; send it again")],
         ),
         "overloaded": ProblemError(503, "overloaded", "too much is waiting to be stored", headers=_RETRY_LATER),
     }

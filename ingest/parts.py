@@ -6,6 +6,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from ingest.accept import Acceptor
+from ingest.batch import BatchAcceptor
 from ingest.body import BodyBudget
 from ingest.config_commands import ConfigCommands
 from ingest.config_index import ConfigIndex
@@ -13,8 +14,9 @@ from ingest.directory import Directory
 from ingest.doorkeeper import Doorkeeper
 from ingest.metrics import IngestMetrics
 from ingest.rejections import RejectionLog
+from runtime.batch_appender import BatchAppender
 from runtime.health import Check
-from runtime.kafka import Appender, wait_for_broker
+from runtime.kafka import wait_for_broker
 from runtime.keyring import Keyring
 from runtime.known_keys import KnownKeys
 from runtime.outcomes import OutcomeReader
@@ -41,7 +43,7 @@ class Parts:
         self.metrics = IngestMetrics(self.registry)
         self.budget = BodyBudget()
         # Senders wait for the ack, so there is no pace: batches form by themselves under load.
-        self.appender = Appender(settings.bootstrap, names)
+        self.appender = BatchAppender(settings.bootstrap, names)
         self.tables = ConfigTables(settings.bootstrap, names, keyring)
         self.index = ConfigIndex(self.tables)
         self.outcomes = OutcomeReader(settings.bootstrap, names)
@@ -51,6 +53,7 @@ class Parts:
         directory = Directory(self.tables, self.index, refresher)
         doorkeeper = Doorkeeper(settings.ingest_failures_per_minute)
         self.acceptor = Acceptor(directory, self.appender, settings.max_body_bytes, doorkeeper)
+        self.batches = BatchAcceptor(self.appender, self.acceptor.recent)
         self.commands = ConfigCommands(self.appender, self.outcomes, self.tables, keyring)
         self._connected = False
 

@@ -21,6 +21,7 @@ class Reception:
 
     Attributes:
         topic_id: as the URL says; of a URL that names a source, empty until the topic is chosen.
+        is_batch: whether the URL says that the body holds several events.
         wanted_source: the source that the URL names instead of a topic, else empty.
         path: of the URL, as received.
         query: of the URL, as received, without the question mark.
@@ -37,6 +38,7 @@ class Reception:
     headers: RequestHeaders
     source_ip: str
     body: BodyReader
+    is_batch: bool = False
     wanted_source: str = ""
     path: bytes = b""
     query: bytes = b""
@@ -54,6 +56,7 @@ class Reception:
         client = scope.get("client")
         return cls(
             topic_id=params.get("topic_id", ""),
+            is_batch="batch" in params,
             wanted_source=params.get("source_id", ""),
             headers=headers,
             source_ip=client[0] if client else "",

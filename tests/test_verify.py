@@ -90,6 +90,7 @@ def test_the_known_auth_types_are_listed() -> None:
         "github",
         "gitlab",
         "hmac",
+        "meta",
         "none",
         "shopify",
         "slack",
@@ -98,6 +99,8 @@ def test_the_known_auth_types_are_listed() -> None:
         "svix",
         "token",
         "twilio",
+        "x",
+        "zoom",
     ]
 
 

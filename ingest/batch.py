@@ -1,0 +1,100 @@
+"""Makes events of the items of a batch: all of them appended together, each with an outcome of its own."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from ingest.accept import ACK_DEADLINE_S, Common, Received, event_of
+from ingest.contents import Several
+from ingest.recent import RecentIds
+from ingest.reception import Reception
+from rules.told import Item
+from runtime.batch_appender import BatchAppender, NotAppended
+from runtime.kafka import NotStoredError, Outgoing
+from schemas.event import Event, encode_event
+from schemas.streams import EVENTS
+
+QUEUED, REFUSED, NOT_STORED = "QUEUED", "REFUSED", "NOT_STORED"
+
+_HTTP = {QUEUED: 202, NOT_STORED: 503}
+_REFUSED_HTTP = {"too_large": 413}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one item.
+
+    Attributes:
+        status: `QUEUED`, `REFUSED` (sending it again is in vain) or `NOT_STORED` (send it again).
+        event: of an item that is stored.
+        code: why it is not, stable; empty when it is.
+        detail: the same for people.
+        duplicate: whether it is known to repeat another event.
+    """
+
+    item: Item
+    status: str
+    event: Event | None = None
+    code: str = ""
+    detail: str = ""
+    duplicate: bool = False
+
+    @property
+    def http_status(self) -> int:
+        """What the item alone would have been answered."""
+        return _HTTP.get(self.status) or _REFUSED_HTTP.get(self.code, 400)
+
+
+class BatchAcceptor:
+    """Accepts batches.
+
+    Args:
+        appender: stores events.
+        recent: what was accepted lately.
+    """
+
+    def __init__(self, appender: BatchAppender, recent: RecentIds) -> None:
+        self._appender = appender
+        self._recent = recent
+
+    async def accept(self, reception: Reception, received: Received, several: Several) -> list[Outcome]:
+        """What came of each item, in order; the request was verified as a whole."""
+        common = Common.of(reception)
+        made = [
+            event_of(reception, received.destination, item, common, several.content_type, _among(index, item))
+            for index, item in enumerate(several.items)
+            if not item.fault
+        ]
+        appended = iter(zip(made, await self._append(made), strict=True))
+        return [
+            Outcome(item, REFUSED, code=item.fault_code, detail=item.fault)
+            if item.fault
+            else self._outcome(item, *next(appended))
+            for item in several.items
+        ]
+
+    async def _append(self, made: Sequence[tuple[Event, str]]) -> Sequence[NotAppended | None]:
+        try:
+            return await self._appender.append_each(_records(made), timeout_s=ACK_DEADLINE_S)
+        except NotStoredError as error:
+            return [error] * len(made)
+
+    def _outcome(self, item: Item, made: tuple[Event, str], error: NotAppended | None) -> Outcome:
+        event, key = made
+        if error is None:
+            return Outcome(item, QUEUED, event, duplicate=self._recent.repeats(event, key))
+        if isinstance(error, NotStoredError):
+            # Although it may be stored: the sender's next try has the same dedup id.
+            return Outcome(item, NOT_STORED, code="not_stored", detail="Kafka has not confirmed it; send it again")
+        return Outcome(item, REFUSED, code="too_large", detail="it is too large for one record with the headers")
+
+
+def _records(made: Sequence[tuple[Event, str]]) -> Iterator[Outgoing]:
+    for event, key in made:
+        yield Outgoing(EVENTS, event.body, key.encode(), encode_event(event))
+
+
+def _among(index: int, item: Item) -> str:
+    # The place alone would not do: of a batch that is sent again without what was stored, each item has another, and
+    # would be taken for a repetition of what stood there before. Nor the bytes alone: two equal items are two events.
+    return f"{index} {blake2b(item.body, digest_size=16).hexdigest()}"
