@@ -2,7 +2,10 @@
 
 import time
 
+from msgspec.structs import replace
+
 from ingest.directory import Destination, Directory
+from ingest.event_schemas import EventSchemas
 from ingest.recent import RecentIds
 from ingest.reception import MAX_CONTENT_TYPE_CHARS, Reception
 from ingest.trace import traceparent_of
@@ -39,12 +42,14 @@ class Acceptor:
 
     Args:
         directory: finds topics.
+        schemas: hold bodies against what their topic says.
         appender: stores events.
         max_body_bytes: for sources that set no lower limit.
     """
 
-    def __init__(self, directory: Directory, appender: Appender, max_body_bytes: int) -> None:
+    def __init__(self, directory: Directory, schemas: EventSchemas, appender: Appender, max_body_bytes: int) -> None:
         self._directory = directory
+        self._schemas = schemas
         self._appender = appender
         self._max_body_bytes = max_body_bytes
         self._recent = RecentIds()
@@ -66,7 +71,7 @@ class Acceptor:
         body = await reception.body.read(min(self._max_body_bytes, source.max_body_bytes or self._max_body_bytes))
         destination = await self._verified(reception, destination, body)
         _answer_questions(destination.source.spec, reception, body)
-        event, key = _event(reception, destination, body)
+        event, key = self._event(reception, destination, body)
         await self._store(event, key)
         return event, self._recent.repeats(event, key)
 
@@ -87,6 +92,11 @@ class Acceptor:
             except VerificationError as error:
                 raise ProblemError(403, error.code, error.detail) from error
         return destination
+
+    def _event(self, reception: Reception, destination: Destination, body: bytes) -> tuple[Event, str]:
+        event, key = _event(reception, destination, body)
+        fault = self._schemas.mark_of(destination.topic, event.event_type, body)
+        return (replace(event, schema_fault=fault) if fault else event), key
 
     async def _store(self, event: Event, key: str) -> None:
         try:

@@ -32,6 +32,8 @@ _REFUSED = (
     "body_too_slow",
     "too_large",
     "content_encoding",
+    "schema_mismatch",
+    "event_type_unknown",
     "host_not_allowed",
     "internal_error",
     "unavailable",

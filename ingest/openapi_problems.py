@@ -98,6 +98,13 @@ PROBLEMS: Mapping[str, ProblemError] = MappingProxyType(
             "wrong parameters: colour",
             errors=[{"field": "colour", "message": "is unknown here"}],
         ),
+        "schema_mismatch": ProblemError(
+            422,
+            "schema_mismatch",
+            "not as the schema of order.created says: /order/id is not of type integer",
+            errors=[{"field": "/order/id", "message": "is not of type integer"}],
+        ),
+        "event_type_unknown": ProblemError(422, "event_type_unknown", "the topic has no event type order.archived"),
         "internal_error": ProblemError(500, detail="the failure is in the service's log"),
         "unavailable": ProblemError(503, detail=_NOT_READ, headers=_RETRY_LATER),
         "not_confirmed": ProblemError(503, "not_confirmed", _NOT_CONFIRMED, headers=_RETRY_LATER),

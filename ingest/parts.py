@@ -10,6 +10,7 @@ from ingest.body import BodyBudget
 from ingest.config_commands import ConfigCommands
 from ingest.config_index import ConfigIndex
 from ingest.directory import Directory
+from ingest.event_schemas import EventSchemas
 from ingest.metrics import IngestMetrics
 from ingest.refresh import Refresher
 from ingest.rejections import RejectionLog
@@ -45,7 +46,7 @@ class Parts:
         self.outcomes = OutcomeReader(settings.bootstrap, names)
         self.rejections = RejectionLog(self.appender, self.metrics)
         directory = Directory(self.tables, self.index, Refresher(self.tables))
-        self.acceptor = Acceptor(directory, self.appender, settings.max_body_bytes)
+        self.acceptor = Acceptor(directory, EventSchemas(self.metrics), self.appender, settings.max_body_bytes)
         self.commands = ConfigCommands(self.appender, self.outcomes, self.tables, keyring)
         self._connected = False
 

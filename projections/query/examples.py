@@ -16,6 +16,7 @@ EVENT: dict[str, Any] = {
     "source_ip": "192.0.2.7",
     "content_type": "application/json",
     "dedup_id": "72d3162e-cc78-11e3-81ab-4c9367dc0958",
+    "schema_fault": "",
     "traceparent": "",
     "headers": {"x-github-event": "push"},
     "extra_headers": {},

@@ -61,6 +61,7 @@ class EventsQuestion(ListQuestion):
     event_type: EventType = None
     status: Literal["RECEIVED", "QUEUED"] | None = Field(None, description="QUEUED once it was dispatched.")
     dedup_id: Filter = None
+    schema_valid: bool | None = Field(None, description="Whether the body was as the schema of its type says, if any.")
     duplicate: bool | None = Field(None, description="Of what was dispatched: whether it had been sent before.")
     payload: bool = Field(default=False, description="Whether rows have their payload.")
 
