@@ -71,7 +71,7 @@ class Acceptor:
         body = await reception.body.read(min(self._max_body_bytes, source.max_body_bytes or self._max_body_bytes))
         destination = await self._verified(reception, destination, body)
         _answer_questions(destination.source.spec, reception, body)
-        event, key = self._event(reception, destination, body)
+        event, key = await self._as_declared(reception, destination, body)
         await self._store(event, key)
         return event, self._recent.repeats(event, key)
 
@@ -92,6 +92,16 @@ class Acceptor:
             except VerificationError as error:
                 raise ProblemError(403, error.code, error.detail) from error
         return destination
+
+    async def _as_declared(self, reception: Reception, destination: Destination, body: bytes) -> tuple[Event, str]:
+        try:
+            return self._event(reception, destination, body)
+        except ProblemError:
+            # The schema may have been changed a moment ago: refuse only by the newest.
+            newest = await self._directory.find_again(reception.topic_id)
+            if newest.topic is destination.topic:
+                raise
+        return self._event(reception, await self._verified(reception, newest, body), body)
 
     def _event(self, reception: Reception, destination: Destination, body: bytes) -> tuple[Event, str]:
         event, key = _event(reception, destination, body)

@@ -118,6 +118,15 @@ class EventSchema:
         return ()
 
 
+def matches(expression: str, text: str) -> bool:
+    """Whether an expression of a schema is found in a text.
+
+    Raises:
+        BadSchemaError: it is none that can be used.
+    """
+    return _expression(expression).is_valid(text)
+
+
 def event_type_errors(event_types: Mapping[str, EventTypeSpec]) -> list[tuple[str, str]]:
     """Field and message of each schema of a topic that cannot be used."""
     errors: list[tuple[str, str]] = []
@@ -152,6 +161,11 @@ def _weight(expression: str) -> int:
             _compiled({"pattern": expression}, regex_bytes)
             return weight
     raise ValueError(_NO_REGEX)
+
+
+@lru_cache(maxsize=100)  # a schema has few, and is asked about many names
+def _expression(expression: str) -> Validator:
+    return _compiled({"pattern": expression})
 
 
 def _most_values(body: bytes) -> int:

@@ -5,6 +5,7 @@ upper bound: all that applies to one value, whichever value of the body that is.
 of finite depth, so that one pass over it is enough.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -16,6 +17,7 @@ MAX_PATH = 200
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
+_INDEX = re.compile(r"0|[1-9][0-9]{0,6}")  # RFC 6901, section 4
 _BRANCH = 5
 """Measured: a branch that fails costs about five times a check that holds."""
 
@@ -68,6 +70,24 @@ def load_of(schema: Mapping[str, Any], weigh: Weigh) -> Load:
     for level in _Count(schema, weigh).levels(schema, ()):
         total = total.most(level)
     return total
+
+
+def referred(root: Any, reference: str) -> Any:
+    """What a reference into the same schema, such as `#/$defs/money`, leads to.
+
+    Raises:
+        LookupError: nothing.
+    """
+    value = root
+    for part in unquote(reference).split("/")[1:]:
+        name = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, list) and _INDEX.fullmatch(name):
+            value = value[int(name)]
+        elif isinstance(value, dict):
+            value = value[name]
+        else:
+            raise LookupError(reference)
+    return value
 
 
 class _Count:
@@ -124,21 +144,13 @@ class _Count:
             raise UncountableError(f"{where}: {reference[:200]} leads back to itself")
         if reference not in self._counted:
             self._open.add(reference)
-            self._counted[reference] = self.levels(self._at(reference, where), (*place, "$ref"))
+            try:
+                meant = referred(self._root, reference)
+            except LookupError:
+                raise UncountableError(f"{where}: there is no {reference[:200]}") from None
+            self._counted[reference] = self.levels(meant, (*place, "$ref"))
             self._open.discard(reference)
         return self._counted[reference]
-
-    def _at(self, reference: str, where: str) -> Any:
-        value: Any = self._root
-        for part in unquote(reference).split("/")[1:]:
-            name = part.replace("~1", "/").replace("~0", "~")
-            if isinstance(value, list) and name.isdecimal() and int(name) < len(value):
-                value = value[int(name)]
-            elif isinstance(value, dict) and name in value:
-                value = value[name]
-            else:
-                raise UncountableError(f"{where}: there is no {reference[:200]}")
-        return value
 
     def _own(self, schema: Mapping[str, Any], place: tuple[str, ...]) -> Load:
         pattern = schema.get("pattern")
