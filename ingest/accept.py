@@ -2,24 +2,25 @@
 
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from ingest.contents import told_of
 from ingest.directory import Destination, Directory
 from ingest.doorkeeper import Doorkeeper
+from ingest.event_making import Common, make_event
+from ingest.event_schemas import EventSchemas
+from ingest.received import Received, verifier_for
 from ingest.recent import RecentIds
 from ingest.reception import MAX_CONTENT_TYPE_CHARS, Reception
 from ingest.source_limits import SourceLimits, require_allowed
-from ingest.trace import traceparent_of
-from rules.identify import identify
 from rules.told import Item
-from rules.verify import Answer, SignedRequest, VerificationError, Verifier, verifier_of, verify
+from rules.verify import Answer, SignedRequest, VerificationError, verify
 from runtime.kafka import Appender, NotStoredError, RecordTooLargeError
 from runtime.problem import ProblemError
 from schemas.config import SourceSpec
 from schemas.event import Event, encode_event
-from schemas.ids import new_id
 from schemas.streams import EVENTS
 
 _Proved = TypeVar("_Proved")
@@ -43,38 +44,12 @@ class AnswerInsteadError(Exception):
         self.answer = answer
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A request that proved its sender: where it goes, and its exact bytes."""
-
-    destination: Destination
-    body: bytes
-
-    @property
-    def verifier(self) -> Verifier:
-        """Of the source."""
-        return _verifier(self.destination.source.spec)
-
-
-@dataclass(frozen=True, slots=True)
-class Common:
-    """What every event of one request has."""
-
-    traceparent: str
-    request_headers: tuple[tuple[str, str], ...]
-    received_ms: int
-
-    @classmethod
-    def of(cls, reception: Reception) -> "Common":
-        """That of a request, of which all is known."""
-        return cls(traceparent_of(reception.headers), reception.kept_headers(), time.time_ns() // 1_000_000)
-
-
 class Acceptor:
     """Makes events of requests.
 
     Args:
         directory: finds topics.
+        schemas: hold bodies against what their topic says.
         appender: stores events.
         max_body_bytes: for sources that set no lower limit.
         doorkeeper: turns away who keeps failing.
@@ -83,8 +58,16 @@ class Acceptor:
         recent: what was accepted lately.
     """
 
-    def __init__(self, directory: Directory, appender: Appender, max_body_bytes: int, doorkeeper: Doorkeeper) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        schemas: EventSchemas,
+        appender: Appender,
+        max_body_bytes: int,
+        doorkeeper: Doorkeeper,
+    ) -> None:
         self._directory = directory
+        self._schemas = schemas
         self._appender = appender
         self._max_body_bytes = max_body_bytes
         self.recent = RecentIds()
@@ -126,8 +109,14 @@ class Acceptor:
         Raises:
             ProblemError: it is none, or not stored; the request may be repeated when the status is 503.
         """
-        item = Item(received.body, told_of(reception, received.verifier, received.body))
-        event, key = event_of(reception, received.destination, item, Common.of(reception), reception.content_type)
+        try:
+            event, key = self._event(reception, received)
+        except ProblemError:
+            # The schema may have been changed a moment ago: refuse only by the newest.
+            newest = await self.newest(reception, received)
+            if newest is None:
+                raise
+            event, key = self._event(reception, newest)
         await self._store(event, key)
         return event, self.recent.repeats(event, key)
 
@@ -148,8 +137,8 @@ class Acceptor:
         """Where a request goes; the reception knows from then on whose rules apply.
 
         Raises:
-            ProblemError: 403 its address may not send there; 404 or 409 there is no such topic; 429 it kept failing; 503
-                nobody can tell now.
+            ProblemError: 403 its address may not send there; 404 or 409 there is no such topic; 429 it kept failing;
+                503 nobody can tell now.
         """
         return await self._welcome(reception, self._find(reception))
 
@@ -198,6 +187,35 @@ class Acceptor:
             except VerificationError as error:
                 raise ProblemError(403, error.code, error.detail) from error
 
+    async def newest(self, reception: Reception, received: Received) -> Received | None:
+        """The same request by what its topic and source say now; `None` when the topic is as it was.
+
+        Raises:
+            ProblemError: it is none by that.
+        """
+        newest = await self._directory.find_again(reception.topic_id)
+        if newest.topic is received.destination.topic:
+            return None
+        body = received.body
+        newest, _ = await self._held_to(newest, reception, lambda source: _verify(source, reception, body))
+        return Received(newest, body)
+
+    def event_of(
+        self, reception: Reception, received: Received, item: Item, common: Common, among: str = ""
+    ) -> tuple[Event, str]:
+        """The event that an item is, and the key of its record; marked when it is not as its schema says.
+
+        Raises:
+            ProblemError: 422, its topic wants that refused.
+        """
+        event, key = make_event(reception, received, item, common, among)
+        fault = self._schemas.mark_of(received.destination.topic, event.event_type, item.body)
+        return (replace(event, schema_fault=fault) if fault else event), key
+
+    def _event(self, reception: Reception, received: Received) -> tuple[Event, str]:
+        item = Item(received.body, told_of(reception, received.verifier, received.body))
+        return self.event_of(reception, received, item, Common.of(reception, reception.content_type))
+
     async def _store(self, event: Event, key: str) -> None:
         try:
             await self._appender.append(
@@ -215,15 +233,8 @@ class Acceptor:
             ) from error
 
 
-def _verifier(source: SourceSpec) -> Verifier:
-    verifier = verifier_of(source.auth_type)
-    if verifier is None:  # a newer release knows it; this one must not let anybody in
-        raise ProblemError(403, "auth_type_unknown", "the source names a verification that does not exist here")
-    return verifier
-
-
 def _note_source(reception: Reception, source: SourceSpec) -> None:
-    reception.at_source(source, _verifier(source).credential_headers(source.auth_config))
+    reception.at_source(source, verifier_for(source).credential_headers(source.auth_config))
 
 
 def _verify(source: SourceSpec, reception: Reception, body: bytes) -> None:
@@ -231,11 +242,11 @@ def _verify(source: SourceSpec, reception: Reception, body: bytes) -> None:
 
 
 def _handshake(source: SourceSpec, reception: Reception) -> Answer | None:
-    return _verifier(source).handshake(_signed_request(source, reception, b""))
+    return verifier_for(source).handshake(_signed_request(source, reception, b""))
 
 
 def _answer_questions(source: SourceSpec, reception: Reception, body: bytes) -> None:
-    answer = _verifier(source).answer(_signed_request(source, reception, body))
+    answer = verifier_for(source).answer(_signed_request(source, reception, body))
     if answer is not None:
         raise AnswerInsteadError(answer)
 
@@ -260,42 +271,3 @@ def _require_readable(reception: Reception) -> None:
         raise ProblemError(415, "content_encoding", detail, headers={"Accept-Encoding": "identity"})
     if len(reception.content_type) > MAX_CONTENT_TYPE_CHARS:
         raise ProblemError(415, detail=f"Content-Type has more than {MAX_CONTENT_TYPE_CHARS} characters")
-
-
-def event_of(  # noqa: PLR0917 - what a request, its topic, its item and all of them know
-    reception: Reception, destination: Destination, item: Item, common: Common, content_type: str, among: str = ""
-) -> tuple[Event, str]:
-    """The event that an item is, and the key of its record.
-
-    Args:
-        reception: the request that brought it.
-        destination: whose rules apply.
-        item: the event's bytes, and what their envelope says.
-        common: what all events of the request have.
-        content_type: of the item.
-        among: tells it from the other items of its request; empty when it is the only one.
-    """
-    verifier = _verifier(destination.source.spec)
-    identity = identify(
-        destination.topic,
-        reception.headers,
-        item.body,
-        event_type=verifier.event_type,
-        dedup_id=verifier.dedup_id,
-        told=item.told,
-        item=among,
-    )
-    event = Event(
-        event_id=new_id(),
-        topic_id=destination.topic.id,
-        source_id=destination.source.spec.id,
-        event_type=identity.event_type,
-        received_ms=common.received_ms,
-        body=item.body,
-        content_type=content_type,
-        source_ip=reception.source_ip,
-        dedup_id=identity.dedup_id,
-        traceparent=common.traceparent,
-        request_headers=common.request_headers,
-    )
-    return event, identity.partition_key(event.event_id)

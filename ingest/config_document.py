@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from rules.cel import expression_faults
 from rules.certificates import UnusableTlsError, check_tls
+from rules.event_schema import event_type_errors
 from rules.merge_patch import merge_patch
 from rules.sign import UnusableSecretError, signing_key
 from rules.verify import AuthConfigError, check_config
@@ -114,6 +115,8 @@ def check_document(kind: str, document: Document) -> Spec:
         errors += _expression_errors(document)
     if isinstance(spec, SubscriptionSpec):
         errors += _tls_errors(spec)
+    if isinstance(spec, TopicSpec):
+        errors += [{"field": field, "message": message} for field, message in event_type_errors(spec.event_types)]
     if errors or spec is None:
         raise _invalid(errors)
     return spec

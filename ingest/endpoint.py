@@ -131,6 +131,7 @@ class IngestEndpoint:
             event_type=event.event_type,
             body_bytes=len(event.body),
             duplicate=duplicate,
+            schema_fault=event.schema_fault,
             source_ip=event.source_ip,
             duration_ms=round(elapsed_s * 1000, 2),
         )

@@ -29,6 +29,12 @@ class IngestMetrics:
             "hooklog_ingest_batch_items", "Items of batches by what came of them.", ["status"], registry=registry
         )
         self.rejections = Counter("hooklog_ingest_rejections", "Refused requests by code.", ["code"], registry=registry)
+        self.schema_mismatches = Counter(
+            "hooklog_ingest_schema_mismatches",
+            "Bodies that are not as the schema of their type says, by what became of them.",
+            ["policy"],
+            registry=registry,
+        )
         self.unrecorded = Counter(
             "hooklog_ingest_rejections_unrecorded",
             "Refusals without a record: over the cap of their source, queue full, or Kafka away.",

@@ -36,6 +36,8 @@ REFUSED = (
     "body_too_slow",
     "too_large",
     "content_encoding",
+    "schema_mismatch",
+    "event_type_unknown",
     "host_not_allowed",
     "rate_limited",
     "too_many_failures",

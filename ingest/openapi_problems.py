@@ -143,6 +143,13 @@ PROBLEMS: Mapping[str, ProblemError] = MappingProxyType(
             "wrong parameters: colour",
             errors=[{"field": "colour", "message": "is unknown here"}],
         ),
+        "schema_mismatch": ProblemError(
+            422,
+            "schema_mismatch",
+            "not as the schema of order.created says: /order/id is not of type integer",
+            errors=[{"field": "/order/id", "message": "is not of type integer"}],
+        ),
+        "event_type_unknown": ProblemError(422, "event_type_unknown", "the topic has no event type order.archived"),
         "rate_limited": ProblemError(
             429, "rate_limited", "the source may send 10 a second, 20 at once", headers=_LIMITED
         ),

@@ -12,6 +12,7 @@ from ingest.config_commands import ConfigCommands
 from ingest.config_index import ConfigIndex
 from ingest.directory import Directory
 from ingest.doorkeeper import Doorkeeper
+from ingest.event_schemas import EventSchemas
 from ingest.metrics import IngestMetrics
 from ingest.rejections import RejectionLog
 from runtime.batch_appender import BatchAppender
@@ -52,8 +53,10 @@ class Parts:
         self.keys = KnownKeys(self.tables, refresher)
         directory = Directory(self.tables, self.index, refresher)
         doorkeeper = Doorkeeper(settings.ingest_failures_per_minute)
-        self.acceptor = Acceptor(directory, self.appender, settings.max_body_bytes, doorkeeper)
-        self.batches = BatchAcceptor(self.appender, self.acceptor.recent)
+        self.acceptor = Acceptor(
+            directory, EventSchemas(self.metrics), self.appender, settings.max_body_bytes, doorkeeper
+        )
+        self.batches = BatchAcceptor(self.appender, self.acceptor)
         self.commands = ConfigCommands(self.appender, self.outcomes, self.tables, keyring)
         self._connected = False
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from schemas.event_types import EventTypes, Policy
 from schemas.ids import RECORD_ID, RESERVED_PREFIX
 from schemas.key import KeySpec
 from schemas.retry import RetrySpec
@@ -193,6 +194,10 @@ class TopicSpec(_Strict):
     event_type: EventTypeRule | None = None
     dedup_id: DedupRule | None = None
     ordering_key: OrderingKeyRule | None = None
+    event_types: EventTypes = Field(default_factory=dict)
+    """What the bodies of each type look like, by the exact name of the type."""
+    on_unknown_type: Policy = "accept"
+    """What becomes of an event whose type is none of `event_types`; without any of these, every type is taken."""
 
 
 class RateLimitSpec(_Strict):

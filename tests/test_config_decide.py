@@ -17,7 +17,7 @@ from rules.addresses import AddressPolicy
 from runtime.keyring import Keyring
 from schemas.config import Spec, SubscriptionSpec
 from schemas.outcome import OutcomeAction, OutcomeResult
-from schemas.stored import MASK, Record, masked, with_secrets
+from schemas.stored import MASK, Record, decode_record, encode_record, masked, with_secrets
 from tests.certificates_fixture import issue
 
 KEYRING = Keyring.parse("k1:" + base64.b64encode(os.urandom(32)).decode())
@@ -109,6 +109,38 @@ def test_a_filter_that_is_none_is_refused_with_line_and_column() -> None:
     outcome = decide(intake(GOOD | {"filter": "event.a == 1 &&\n  brunch == 'main'"})).outcome
     assert outcome is not None
     assert outcome.reason == "filter: line 2, column 3: undeclared reference to 'brunch'"
+
+
+@pytest.mark.parametrize(
+    ("declared", "field"),
+    [
+        ({"schema": {"$ref": "https://example.com/schema"}}, "event_types.order.created.schema"),
+        ({"schema": {"type": "nope"}}, "event_types.order.created.schema"),
+        ({"schema": {"pattern": "(a+)+\\1"}}, "event_types.order.created.schema"),
+        ({"schema": {"description": "x" * 65_536}}, "event_types.order.created.schema"),
+        ({"schema": {"items": {"$ref": "#"}}}, "event_types.order.created.schema"),
+        ({"schema": "https://example.com/schema"}, "event_types.order.created.schema"),
+        ({"schema": {}, "on_invalid": "drop"}, "event_types.order.created.on_invalid"),
+        ({"schema": {}, "version": 1}, "event_types.order.created.version"),
+        ({"description": "no schema"}, "event_types.order.created.schema"),
+    ],
+)
+def test_a_topic_whose_schema_cannot_be_used_is_refused_with_its_type(declared: Any, field: str) -> None:
+    topic = {"source_id": "s", "event_types": {"order.created": declared}}
+    assert refusal(decide(intake(topic, kind="topics"))) == ("invalid", field)
+
+
+def test_a_topic_has_a_bounded_number_of_event_types() -> None:
+    topic = {"source_id": "s", "event_types": {f"t{at}": {"schema": {}} for at in range(201)}}
+    assert refusal(decide(intake(topic, kind="topics"))) == ("invalid", "event_types")
+
+
+def test_a_schema_is_stored_as_it_was_given_its_nulls_too() -> None:
+    schema = {"properties": {"note": {"const": None, "default": None}}, "enum": [None, 1]}
+    decision = decide(intake({"source_id": "s", "event_types": {"a": {"schema": schema}}}, kind="topics"))
+    assert decision.record is not None
+    stored = decode_record("topics", encode_record(decision.record, KEYRING.seal), KEYRING.opened)
+    assert masked(stored)["event_types"]["a"] == {"schema": schema, "description": "", "on_invalid": "accept"}
 
 
 def test_an_unknown_auth_type_is_refused_and_never_means_accept() -> None:

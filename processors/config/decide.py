@@ -9,14 +9,18 @@ from processors.config.intake import MUST_NOT_EXIST, Intake, RefusedError
 from rules.addresses import AddressPolicy
 from rules.cel import expression_faults
 from rules.certificates import UnusableTlsError, check_tls
+from rules.event_schema import event_type_errors
 from rules.sign import UnusableSecretError, signing_key
 from rules.verify.registry import check_config
 from rules.verify.verifier import AuthConfigError
 from runtime.keyring import CannotOpenError, Keyring
-from schemas.config import STORED_SPECS, SourceSpec, Spec, SubscriptionSpec, check_unreserved
+from schemas.config import STORED_SPECS, SourceSpec, Spec, SubscriptionSpec, TopicSpec, check_unreserved
 from schemas.headers import rfc3339
 from schemas.outcome import Outcome, OutcomeAction, OutcomeResult
 from schemas.stored import Record, mask_faults, masked, unmasked, with_secrets
+
+MAX_REASON_CHARS = 2_000
+"""A record may have hundreds of bad fields; the first ones say enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,8 @@ class ConfigRules:
                 check_config(spec.auth_type, spec.auth_config, spec.all_secrets)
             except AuthConfigError as error:
                 raise RefusedError("invalid", error.field, str(error)) from None
+        elif isinstance(spec, TopicSpec):
+            _check_event_types(spec)
         elif isinstance(spec, SubscriptionSpec):
             self._check_target(spec)
             _check_signing(spec)
@@ -125,6 +131,13 @@ def _check_expressions(spec: SubscriptionSpec) -> None:
         raise RefusedError("invalid", faults[0][0], "; ".join(f"{field}: {message}" for field, message in faults))
 
 
+def _check_event_types(spec: TopicSpec) -> None:
+    errors = event_type_errors(spec.event_types)
+    if errors:
+        reason = "; ".join(f"{field}: {message}" for field, message in errors)
+        raise RefusedError("invalid", errors[0][0], reason[:MAX_REASON_CHARS])
+
+
 def _check_tls(spec: SubscriptionSpec) -> None:
     if spec.tls is None:
         return
@@ -148,7 +161,7 @@ def _invalid(error: ValidationError) -> RefusedError:
         for item in error.errors()
     ]
     reason = "; ".join(f"{field}: {message}" if field else message for field, message in errors)
-    return RefusedError("invalid", errors[0][0], reason[:2_000])
+    return RefusedError("invalid", errors[0][0], reason[:MAX_REASON_CHARS])
 
 
 def _check_version(if_version: int | None, current: Record[Spec] | None) -> None:

@@ -22,6 +22,7 @@ from schemas.retry import RetrySpec
 from schemas.source_limits import SourceRateLimitSpec
 from schemas.stored import Record
 from schemas.tls import TlsSpec
+from tests.golden.schema_cases import ORDER_CREATED
 
 EVENT_ID = "01JD8Z6Q3M8T5V7X9Y2A4C6E8G"
 RECEIVED_MS = 1_767_323_045_678  # 2026-01-02T03:04:05.678Z
@@ -366,6 +367,8 @@ RECORDS = {
             event_type=EventTypeRule(pointer="/kind"),
             dedup_id=DedupRule(header="X-Request-Id"),
             ordering_key=OrderingKeyRule(pointer="/order/id"),
+            event_types={"order.created": ORDER_CREATED},
+            on_unknown_type="refuse",
         )
     ),
     "table_subscription": _record(
