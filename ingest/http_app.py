@@ -97,7 +97,7 @@ def build_app(parts: Parts, access: Access, version: str, lifespan: Lifespan | N
     # No redirect to the path without its last slash: senders follow none, and behind a proxy it leads to plain http.
     app = IngestApp(title="Hooklog", version=version, lifespan=lifespan, redoc_url=None, redirect_slashes=False)
     endpoint = IngestEndpoint(parts.acceptor, parts.rejections, parts.metrics, parts.budget)
-    health = Health("ingest", parts.checks(), parts.registry, parts.tables.reasons)
+    health = Health("ingest", parts.checks(), parts.registry, parts.reasons)
     for path in (TOPIC_PATH, SOURCE_PATH):
         app.router.routes.append(Route(path, endpoint, methods=["POST"]))
     app.router.routes.extend(health.routes())
