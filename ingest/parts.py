@@ -20,9 +20,11 @@ from runtime.keyring import Keyring
 from runtime.outcomes import OutcomeReader
 from runtime.settings import Settings
 from runtime.tables import ConfigTables
-from schemas.streams import StreamNames
+from schemas.streams import EVENTS, INTAKE, OUTCOMES, REJECTIONS, TABLES, StreamNames
 
 log = structlog.get_logger(__name__)
+
+NEEDED = (EVENTS, REJECTIONS, OUTCOMES, *INTAKE.values(), *TABLES.values())
 
 
 class Parts:
@@ -36,7 +38,7 @@ class Parts:
     def __init__(self, settings: Settings, keyring: Keyring) -> None:
         names = StreamNames(settings.kafka_prefix)
         self._bootstrap = settings.bootstrap
-        self._streams = ExpectedStreams(settings.bootstrap, names)
+        self._streams = ExpectedStreams(settings.bootstrap, names, NEEDED)
         self.registry = CollectorRegistry()
         self.metrics = IngestMetrics(self.registry)
         self.budget = BodyBudget()

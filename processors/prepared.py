@@ -10,12 +10,12 @@ from runtime.expected_streams import ExpectedStreams
 from runtime.health import Health
 from runtime.hosts import AllowedHosts
 from runtime.settings import Settings
-from schemas.streams import StreamNames
+from schemas.streams import ALL_STREAMS, StreamNames
 
 
 async def until_streams(settings: Settings, stop: asyncio.Event) -> bool:
     """Whether the streams are there, when they are or when told to stop; answers that it is not ready meanwhile."""
-    streams = ExpectedStreams(settings.bootstrap, StreamNames(settings.kafka_prefix))
+    streams = ExpectedStreams(settings.bootstrap, StreamNames(settings.kafka_prefix), ALL_STREAMS)
     if await streams.look():
         return True
     health = Health("processors", {"streams": lambda: streams.there}, CollectorRegistry(), streams.reasons)

@@ -1,12 +1,13 @@
 """Whether the cluster has every stream of this release: an older `hooklog init` did not make the newer ones."""
 
 import asyncio
+from collections.abc import Iterable
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from schemas.streams import ALL_STREAMS, StreamNames
+from schemas.streams import Stream, StreamNames
 
 log = structlog.get_logger(__name__)
 
@@ -20,14 +21,15 @@ class ExpectedStreams:
     Args:
         bootstrap: `host:port`, comma separated.
         names: turns streams into Kafka topics.
+        streams: those that the service needs: without the others it goes on.
 
     Attributes:
         missing: those that were not there at the last look; `None` before the first.
     """
 
-    def __init__(self, bootstrap: str, names: StreamNames) -> None:
+    def __init__(self, bootstrap: str, names: StreamNames, streams: Iterable[Stream]) -> None:
         self._bootstrap = bootstrap
-        self._expected = [names(stream) for stream in ALL_STREAMS]
+        self._expected = [names(stream) for stream in streams]
         self.missing: list[str] | None = None
 
     @property
