@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 
 class ServiceStatus(TypedDict):
-    """One service: its process (None when this machine's supervisor does not run it), and its answer."""
+    """One service: its process (None when this machine's supervisor does not run it), its answer, what it waits for."""
 
     pid: int | None
     ready: bool
     port: int
+    waits_for: str | None
 
 
 class Status(TypedDict):
@@ -69,12 +70,13 @@ async def _ask(settings: "Settings") -> tuple[Status, dict[str, str]]:
         asyncio.gather(*(ask_ready(spec.host, spec.port, spec.tls) for spec in specs)),
     )
     kafka_port = int(bootstrap.partition(",")[0].rpartition(":")[2])
-    services = {"kafka": ServiceStatus(pid=pids.get("kafka"), ready=kafka_ready, port=kafka_port)}
     missing = {} if kafka_ready else {"kafka": "does not answer"}
-    for spec, answer in zip(specs, answers, strict=True):
-        services[spec.name] = ServiceStatus(pid=pids.get(spec.name), ready=answer.ready, port=spec.port)
-        if not answer.ready:
-            missing[spec.name] = answer.missing
+    missing |= {spec.name: each.missing for spec, each in zip(specs, answers, strict=True) if not each.ready}
+    ports = {"kafka": kafka_port} | {spec.name: spec.port for spec in specs}
+    services = {
+        name: ServiceStatus(pid=pids.get(name), ready=name not in missing, port=port, waits_for=missing.get(name))
+        for name, port in ports.items()
+    }
     return Status(ready=not missing, services=services), missing
 
 

@@ -114,7 +114,7 @@ def build_app(parts: Parts, access: Access, version: str, lifespan: Lifespan | N
         title="Hooklog", version=version, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
     )
     endpoint = IngestEndpoint(parts.acceptor, parts.batches, parts.rejections, parts.metrics, parts.budget)
-    health = Health("ingest", parts.checks(), parts.registry, parts.tables.reasons)
+    health = Health("ingest", parts.checks(), parts.registry, parts.reasons)
     for path in (TOPIC_PATH, BATCH_PATH, SOURCE_PATH):
         app.router.routes.append(Route(path, endpoint, methods=["POST"]))
     handshakes = HandshakeEndpoint(parts.acceptor, endpoint, parts.budget)

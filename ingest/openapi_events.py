@@ -91,7 +91,7 @@ def event_paths(topic_path: str, source_path: str) -> dict[str, Json]:
 
 def health_paths() -> dict[str, Json]:
     """The paths that every service has; they need no key."""
-    checks = {"producer": True, "tables": True, "outcomes": True}
+    checks = {"streams": True, "producer": True, "tables": True, "outcomes": True}
     ready = {"service": "ingest", "ready": True, "checks": checks}
     unready = {"service": "ingest", "ready": False, "checks": checks | {"tables": False}}
     return {

@@ -16,6 +16,7 @@ from ingest.event_schemas import EventSchemas
 from ingest.metrics import IngestMetrics
 from ingest.rejections import RejectionLog
 from runtime.batch_appender import BatchAppender
+from runtime.expected_streams import ExpectedStreams
 from runtime.health import Check
 from runtime.kafka import wait_for_broker
 from runtime.keyring import Keyring
@@ -24,9 +25,11 @@ from runtime.outcomes import OutcomeReader
 from runtime.refresh import Refresher
 from runtime.settings import Settings
 from runtime.tables import ConfigTables
-from schemas.streams import StreamNames
+from schemas.streams import EVENTS, INTAKE, OUTCOMES, REJECTIONS, TABLES, StreamNames
 
 log = structlog.get_logger(__name__)
+
+NEEDED = (EVENTS, REJECTIONS, OUTCOMES, *INTAKE.values(), *TABLES.values())
 
 
 class Parts:
@@ -40,6 +43,7 @@ class Parts:
     def __init__(self, settings: Settings, keyring: Keyring) -> None:
         names = StreamNames(settings.kafka_prefix)
         self._bootstrap = settings.bootstrap
+        self._streams = ExpectedStreams(settings.bootstrap, names, NEEDED)
         self.registry = CollectorRegistry()
         self.metrics = IngestMetrics(self.registry)
         self.budget = BodyBudget()
@@ -63,14 +67,20 @@ class Parts:
     def checks(self) -> dict[str, Check]:
         """What must hold before ingest can do its job."""
         return {
+            "streams": lambda: self._streams.there,
             "producer": lambda: self._connected,
             "tables": lambda: self.tables.current,
             "outcomes": lambda: self.outcomes.current,
         }
 
+    def reasons(self) -> list[str]:
+        """What people should know of what does not hold."""
+        return [*self._streams.reasons(), *self.tables.reasons()]
+
     async def start(self) -> None:
-        """Connects as soon as there is a broker, however long that takes."""
+        """Connects as soon as there is a broker, and the streams on it, however long that takes."""
         await self._wait_for_broker()
+        await self._streams.wait()
         await self.appender.start()
         self.rejections.start()
         await self.outcomes.start()

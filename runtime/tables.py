@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 _FETCH_BYTES = 4_194_304
 _ERROR_PAUSE_S = 0.5
 _MAX_NAMED = 3
+_SAME_KEYS = "give every process the same HOOKLOG_ENCRYPTION_KEYS"
 
 OnChange = Callable[[str, Record[Any] | None, Record[Any] | None], None]
 """Called with the id, the record before and the record after; `None` is no record."""
@@ -164,12 +165,9 @@ class ConfigTables:
         return [f"{kind}/{record_id}" for kind, table in self._tables.items() for record_id in sorted(table.locked)]
 
     def reasons(self) -> list[str]:
-        """What people should know of records that cannot be opened."""
-        locked = self.locked
-        if not locked:
-            return []
-        told = f"{', '.join(locked[:_MAX_NAMED])}{', …' if len(locked) > _MAX_NAMED else ''}"
-        return [f"our encryption keys do not open {told}: give every process the same HOOKLOG_ENCRYPTION_KEYS"]
+        """What anybody may know of records that cannot be opened: not their ids."""
+        count = sum(len(table.locked) for table in self._tables.values())
+        return [f"our encryption keys do not open {count} records: {_SAME_KEYS}"] if count else []
 
     def require_open(self) -> None:
         """Passes when every record could be opened.
@@ -178,7 +176,9 @@ class ConfigTables:
             LockedTablesError: one could not; to go on would take it for deleted.
         """
         if any(table.locked for table in self._tables.values()):  # asked before each request: no list of names
-            raise LockedTablesError(*self.reasons())
+            locked = self.locked
+            named = ", ".join(locked[:_MAX_NAMED]) + (", …" if len(locked) > _MAX_NAMED else "")
+            raise LockedTablesError(f"our encryption keys do not open {named}: {_SAME_KEYS}")
 
     def position(self, kind: str) -> int:
         """The offset in the table's stream up to which everything is applied."""

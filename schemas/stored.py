@@ -113,8 +113,9 @@ def unmasked(document: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
 
 def mask_faults(document: dict[str, Any]) -> list[tuple[str, str]]:
     """The field of each mask that stands for nothing, and why, for people."""
-    why, sent = "is a mask, and there is no secret that it could stand for", "; give it again with another target_url"
-    return [(field, why + sent * is_sent(field)) for field, text in secrets_in(document) if text == MASK]
+    why = "is a mask, and there is no secret that it could stand for"
+    sent = f"{why}: give it again, or remove it; it is kept only while target_url has the same scheme, host and port"
+    return [(field, sent if is_sent(field) else why) for field, text in secrets_in(document) if text == MASK]
 
 
 def secrets_in(document: dict[str, Any]) -> list[tuple[str, str]]:

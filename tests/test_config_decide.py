@@ -294,7 +294,9 @@ def test_what_is_sealed_in_the_log_opens_in_no_other_field_and_for_no_other_orig
     sealed = with_secrets("subscriptions", GOOD | SENT | {"id": "s1"}, KEYRING.seal)
     assert decide(intake(sealed)).writes
     assert decide(intake(sealed | {"target_url": "https://EXAMPLE.com:443/other"})).writes
-    assert refusal(decide(intake(GOOD | moved(sealed)), existing(**SENT))) == ("invalid", "secret")
+    wrong = moved(sealed)
+    field = "headers" if "headers" in wrong else "secret"
+    assert refusal(decide(intake(GOOD | wrong), existing(**SENT))) == ("invalid", field)
 
 
 def test_masked_headers_and_keys_do_not_follow_a_target_url_to_another_origin_but_the_signing_secret_does() -> None:

@@ -109,7 +109,7 @@ def test_a_process_without_the_key_says_so_and_takes_no_record_for_deleted(
     hooklog.ok("topics", "apply", "locked", "--source", "locked")
     other = f"k9:{base64.b64encode(b'9' * 32).decode()}"
     with config_gateway.without_keys(other) as client:
-        wait_until(lambda: "sources/locked" in client.get("/ready").text)
+        wait_until(lambda: "do not open 1 records" in client.get("/ready").text)
         ready = client.get("/ready")
         assert (ready.status_code, "HOOKLOG_ENCRYPTION_KEYS" in ready.json()["reasons"][0]) == (503, True)
         for path in ("/api/v1/sources/locked", "/api/v1/sources"):

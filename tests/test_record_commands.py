@@ -150,7 +150,7 @@ def test_tls_of_a_subscription_is_read_from_files_and_its_key_is_never_shown(hoo
     hooklog.write("ca.pem", authority.pem)
     hooklog.write("cert.pem", ours.pem)
     there = ("subscriptions", "apply", "tls", "--topic", "t", "--url", "https://127.0.0.1:9/hook")
-    files = ("--tls-ca", "ca.pem", "--tls-cert", "cert.pem", "--tls-key", "-", "--tls-server-name", "hooks.internal")
+    files = ("--tls", "ca=ca.pem", "--tls", "cert=cert.pem", "--tls", "key=-", "--tls", "server-name=hooks.internal")
     made = hooklog.ok(*there, *files, "--json", stdin=ours.key_pem)
     assert made.object["record"]["tls"] == {
         "ca_pem": authority.pem,
@@ -159,9 +159,11 @@ def test_tls_of_a_subscription_is_read_from_files_and_its_key_is_never_shown(hoo
         "server_name": "hooks.internal",
     }
     assert "unchanged" in hooklog.ok(*there, *files, stdin=ours.key_pem).out
-    wrong = hooklog(*there, "--tls-cert", "cert.pem", "--tls-key", "nowhere.pem")
+    wrong = hooklog(*there, "--tls", "cert=cert.pem", "--tls", "key=nowhere.pem")
     assert (wrong.code, "nowhere.pem" in wrong.err) == (2, True)
     assert hooklog(*there, *files[:-2], stdin=authority.key_pem).code == 2
+    for part in ("cert", "verify=no", "ca="):
+        assert hooklog(*there, "--tls", part).code == 2
 
 
 def test_without_a_gateway_a_command_says_where_it_looked(tmp_path: Path) -> None:

@@ -66,10 +66,7 @@ def apply(
     timeout_s: Annotated[float | None, typer.Option("--timeout-s", help="Seconds that an answer may take.")] = None,
     secret: options.Secrets = None,
     secret_file: options.SecretFile = None,
-    tls_ca: tls_options.CaFile = None,
-    tls_cert: tls_options.CertFile = None,
-    tls_key: tls_options.KeyFile = None,
-    tls_server_name: tls_options.ServerName = None,
+    tls: tls_options.Parts = None,
     name: Annotated[str | None, typer.Option(help="What people call it.")] = None,
     active: Annotated[bool | None, typer.Option("--active/--inactive", help="Whether it delivers.")] = None,
     sets: options.Sets = None,
@@ -95,8 +92,7 @@ def apply(
         subscriber_name=name,
         is_active=active,
     )
-    tls = tls_options.tls_fields(tls_ca, tls_cert, tls_key, tls_server_name)
-    given = assignments(sets or []) | fields | tls | options.secret_fields(secret, secret_file)
+    given = assignments(sets or []) | fields | tls_options.tls_fields(tls) | options.secret_fields(secret, secret_file)
     apply_one(SUBSCRIPTION, record_id, given, file, create_only=create_only, if_version=if_version, as_json=as_json)
 
 

@@ -5,43 +5,34 @@ from typing import Annotated
 
 import typer
 
-_TLS = "TLS to the endpoint"
+PEM_FIELDS = {"ca": "ca_pem", "cert": "client_cert_pem", "key": "client_key_pem"}
+SERVER_NAME = "server-name"
 
-CaFile = Annotated[
-    Path | None,
-    typer.Option("--tls-ca", metavar="FILE", help="Trust only what these authorities signed.", rich_help_panel=_TLS),
-]
-CertFile = Annotated[
-    Path | None,
-    typer.Option("--tls-cert", metavar="FILE", help="Our certificate, its chain after it.", rich_help_panel=_TLS),
-]
-KeyFile = Annotated[
-    Path | None,
+Parts = Annotated[
+    list[str] | None,
     typer.Option(
-        "--tls-key", metavar="FILE", help="Its private key, not encrypted; - is standard input.", rich_help_panel=_TLS
-    ),
-]
-ServerName = Annotated[
-    str | None,
-    typer.Option(
-        "--tls-server-name",
-        metavar="NAME",
-        help="Ask for this host, and take only its certificate.",
-        rich_help_panel=_TLS,
+        "--tls",
+        metavar="PART=FILE",
+        help="ca=FILE trusts these authorities alone; cert=FILE and key=FILE (- is standard input) show who we are; "
+        "server-name=NAME asks for another host than the URL's. Each once.",
     ),
 ]
 
 
-def tls_fields(ca: Path | None, cert: Path | None, key: Path | None, server_name: str | None) -> dict[str, object]:
-    """`tls`, when any of it was given; ends the command when a file cannot be read."""
+def tls_fields(parts: list[str] | None) -> dict[str, object]:
+    """`tls`, when any of it was given; ends the command when a part is none, or its file cannot be read."""
     from cli.configure.manifest_files import UnusableFileError, read_text
     from cli.exits import refuse
 
-    files = {"ca_pem": ca, "client_cert_pem": cert, "client_key_pem": key}
-    try:
-        tls = {name: read_text(file) for name, file in files.items() if file is not None}
-    except UnusableFileError as error:
-        refuse(error)
-    if server_name is not None:
-        tls["server_name"] = server_name
+    tls: dict[str, str] = {}
+    for part, _, value in (text.partition("=") for text in parts or []):
+        field = PEM_FIELDS.get(part, "server_name" if part == SERVER_NAME else "")
+        if not field or not value or field in tls:
+            raise typer.BadParameter(
+                f"each of ca, cert, key and {SERVER_NAME} once, with = and a value", param_hint="--tls"
+            )
+        try:
+            tls[field] = read_text(Path(value)) if part in PEM_FIELDS else value
+        except UnusableFileError as error:
+            refuse(error)
     return {"tls": tls} if tls else {}

@@ -89,12 +89,9 @@ def send(
         refuse("name a topic, or a source with --source")
     if wait and count > 1:
         refuse("--wait follows one event: leave out --count")
-    if data == "-" and secret_file == Path("-"):
-        refuse("standard input cannot be both the body and the secret")
-    secret = _from_file(secret_file) if secret_file else secret
     own_headers, body, wait_s = [_header(text) for text in header or []], _body(data), seconds(timeout)
     gateway = Gateway(read_settings())
-    sender = _sender(gateway, topic, source, None if unsigned else secret, unsigned=unsigned)
+    sender = _sender(gateway, topic, source, _given_secret(secret, secret_file, data), unsigned=unsigned)
     letter = _letter(sender, body, content_type, event_type=event_type, dedup_id=dedup_id, own_headers=own_headers)
     url = gateway.url("ingest") + (f"/api/v1/ingest/{topic}" if topic else f"/api/webhooks/{source}")
     pace = Pace(count, rate, concurrency)
@@ -142,9 +139,13 @@ def _record(gateway: Gateway, kind: str, record_id: str) -> dict[str, Any]:
     return record
 
 
-def _from_file(file: Path) -> str:
+def _given_secret(secret: str | None, file: Path | None, data: str) -> str | None:
     from cli.configure.manifest_files import UnusableFileError, read_text
 
+    if file is None:
+        return secret
+    if data == "-" and file == Path("-"):
+        refuse("standard input cannot be both the body and the secret")
     try:
         return read_text(file).rstrip("\r\n")
     except UnusableFileError as error:

@@ -84,10 +84,14 @@ class ConfigRules:
         return spec
 
     def _open_secrets(self, intake: Intake, document: dict[str, Any]) -> dict[str, Any]:
+        return with_secrets(intake.kind, document, self._opened)
+
+    def _opened(self, text: str, context: str) -> str:
         try:
-            return with_secrets(intake.kind, document, self._keyring.opened)
+            return self._keyring.opened(text, context)
         except CannotOpenError as error:
-            raise RefusedError("invalid", "secret", f"the sealed secret cannot be opened: {error}") from None
+            reason = f"the sealed secret cannot be opened: {error}"
+            raise RefusedError("invalid", context.split("/")[2], reason) from None
 
     def _check_rules(self, spec: Spec) -> None:
         if isinstance(spec, SourceSpec):
