@@ -177,7 +177,7 @@ def test_a_key_opens_every_process_at_once_and_after_its_end_none(
             revoked_s = time.monotonic()
             assert look(gateway.url, made["key"]).status_code == 401  # who answered 204 knows it
             wait_until(lambda client=elsewhere: client.post("/api/v1/sources").status_code == 401)  # type: ignore[misc]
-            print(f"revoked elsewhere within {(time.monotonic() - revoked_s) * 1_000:.0f} ms")  # noqa: T201 - a figure
+            print(f"revoked elsewhere within {(time.monotonic() - revoked_s) * 1_000:.0f} ms")
         assert admin.get(f"{PATH}/{made['id']}").status_code == 404
 
 
