@@ -1,5 +1,6 @@
 """The projections service for real: its own process, chDB and Kafka; and records as the other stages write them."""
 
+import asyncio
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -56,7 +58,10 @@ class Projections:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Starts the process; `until_ready` waits for it."""
+        """Starts the process, at first on streams that are there; `until_ready` waits for it."""
+        if self._process is None:
+            with ThreadPoolExecutor(1) as beside:  # also from within a running loop
+                beside.submit(asyncio.run, create_streams(self.settings)).result(DEADLINE_S)
         chosen = {f"HOOKLOG_{name.upper()}": str(value) for name, value in self.settings.model_dump().items()}
         command = "from projections.app import run; from runtime.settings import Settings; run(Settings())"
         log = (self.settings.data_dir / "projections.log").open("ab")

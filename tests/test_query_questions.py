@@ -1,6 +1,5 @@
 """How a question is read: times, patterns, cursors; and what the API says of itself."""
 
-import asyncio
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -22,7 +21,6 @@ from rules.match import matches_type
 from runtime.clickhouse import CLICKHOUSE_ERRORS, Client, EmbeddedClickHouse
 from runtime.http_metrics import HttpMetrics
 from runtime.problem import ProblemError
-from runtime.streams import create_streams
 from schemas.headers import MAX_INTEGER, rfc3339
 from tests.clickhouse_fixture import engine
 from tests.kafka_fixture import RunningKafka
@@ -152,7 +150,6 @@ def test_the_api_describes_itself_and_counts_its_requests(
     session_kafka: RunningKafka, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     service = Projections(session_kafka, tmp_path_factory.mktemp("projections"))
-    asyncio.run(create_streams(service.settings))
     service.start()
     service.until_ready()
     status, body = service.get("/openapi.json", key="")
