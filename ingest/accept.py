@@ -8,6 +8,7 @@ from ingest.recent import RecentIds
 from ingest.reception import MAX_CONTENT_TYPE_CHARS, Reception
 from ingest.source_limits import SourceLimits, require_allowed
 from ingest.trace import traceparent_of
+from ingest.waiting import WaitingEvents
 from rules.identify import identify
 from rules.verify import SignedRequest, VerificationError, Verifier, verifier_of, verify
 from runtime.kafka import Appender, NotStoredError, RecordTooLargeError
@@ -44,15 +45,25 @@ class Acceptor:
         appender: stores events.
         max_body_bytes: for sources that set no lower limit.
         doorkeeper: turns away who keeps failing.
+        waiting: counts the events that wait for their ack.
     """
 
-    def __init__(self, directory: Directory, appender: Appender, max_body_bytes: int, doorkeeper: Doorkeeper) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        appender: Appender,
+        max_body_bytes: int,
+        *,
+        doorkeeper: Doorkeeper,
+        waiting: WaitingEvents,
+    ) -> None:
         self._directory = directory
         self._appender = appender
         self._max_body_bytes = max_body_bytes
         self._recent = RecentIds()
         self._limits = SourceLimits()
         self._doorkeeper = doorkeeper
+        self._waiting = waiting
 
     async def accept(self, reception: Reception) -> tuple[Event, bool]:
         """The event, stored: Kafka has confirmed it; and whether it is known to repeat another.
@@ -115,6 +126,7 @@ class Acceptor:
         return destination
 
     async def _store(self, event: Event, key: str) -> None:
+        self._waiting.enter()
         try:
             await self._appender.append(
                 EVENTS, event.body, key=key.encode(), headers=encode_event(event), timeout_s=ACK_DEADLINE_S
@@ -129,6 +141,8 @@ class Acceptor:
                 "Kafka has not confirmed the event; send it again",
                 headers={"Retry-After": str(RETRY_AFTER_S)},
             ) from error
+        finally:
+            self._waiting.leave()
 
 
 def _verifier(source: SourceSpec) -> Verifier:

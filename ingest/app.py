@@ -54,7 +54,7 @@ class IngestService:
         self._parts = Parts(settings, Keyring.parse(load_encryption_keys(settings)))
         access = Access(load_admin_key(settings), settings.allowed_host_names, settings.trusted_networks)
         app = build_app(self._parts, access, version("hooklog"), self._lifespan)
-        self.server: Server = build_server(app, settings.host, settings.ingest_port)
+        self.server: Server = build_server(app, settings.host, settings.ingest_port, self._parts.metrics.turned_away)
         self._failure: BaseException | None = None
 
     async def serve(self, *, handle_signals: bool = False) -> None:

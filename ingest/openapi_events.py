@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ingest.openapi_problems import problem_responses
+from ingest.openapi_problems import OF_THE_SERVER, problem_responses
 
 Json = dict[str, Any]
 
@@ -117,7 +117,7 @@ def _take(operation_id: str, summary: str, parameter: str, accepted: Json, *prob
         "parameters": [{"name": parameter, "in": "path", "required": True, "schema": {"type": "string"}}],
         "requestBody": _BODY,
         "responses": {"200": _QUESTION, "202": {"description": "Stored.", "content": content}}
-        | problem_responses(*problems, *_REFUSED),
+        | problem_responses(*problems, *_REFUSED, *OF_THE_SERVER),
     }
 
 
@@ -132,6 +132,6 @@ def _look(operation_id: str, summary: str, responses: Json) -> Json:
             "tags": ["health"],
             "summary": summary,
             "operationId": operation_id,
-            "responses": responses | problem_responses("host_not_allowed", "internal_error"),
+            "responses": responses | problem_responses("host_not_allowed", "internal_error", *OF_THE_SERVER),
         }
     }

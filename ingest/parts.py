@@ -14,6 +14,7 @@ from ingest.doorkeeper import Doorkeeper
 from ingest.metrics import IngestMetrics
 from ingest.refresh import Refresher
 from ingest.rejections import RejectionLog
+from ingest.waiting import WaitingEvents
 from runtime.health import Check
 from runtime.kafka import Appender, wait_for_broker
 from runtime.keyring import Keyring
@@ -46,8 +47,15 @@ class Parts:
         self.outcomes = OutcomeReader(settings.bootstrap, names)
         self.rejections = RejectionLog(self.appender, self.metrics)
         directory = Directory(self.tables, self.index, Refresher(self.tables))
-        doorkeeper = Doorkeeper(settings.ingest_failures_per_minute)
-        self.acceptor = Acceptor(directory, self.appender, settings.max_body_bytes, doorkeeper)
+        waiting = WaitingEvents()
+        self.acceptor = Acceptor(
+            directory,
+            self.appender,
+            settings.max_body_bytes,
+            doorkeeper=Doorkeeper(settings.ingest_failures_per_minute),
+            waiting=waiting,
+        )
+        self.metrics.show_waiting(lambda: waiting.count, lambda: self.budget.held_bytes)
         self.commands = ConfigCommands(self.appender, self.outcomes, self.tables, keyring)
         self._connected = False
 
