@@ -56,7 +56,10 @@ _DUPLICATE = {
     "description": "There when the event is known to repeat one of the last 24 hours, by its sender's id: it is stored "
     "and delivered to nobody. A repetition that another process took may be found out only later.",
 }
-_DESCRIPTION = "The body may be anything; it is delivered byte for byte. 202 means that Kafka has it."
+_DESCRIPTION = (
+    "The body may be anything; it is delivered byte for byte. 202 means that Kafka has it. Where the source has a "
+    "`rate_limit`, 202 also carries `RateLimit-Policy` and `RateLimit`."
+)
 
 
 def event_paths(topic_path: str, source_path: str) -> dict[str, Json]:
