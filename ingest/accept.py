@@ -15,6 +15,7 @@ from ingest.received import Received, verifier_for
 from ingest.recent import RecentIds
 from ingest.reception import MAX_CONTENT_TYPE_CHARS, Reception
 from ingest.source_limits import SourceLimits, require_allowed
+from ingest.waiting import WaitingEvents
 from rules.told import Item
 from rules.verify import Answer, SignedRequest, VerificationError, verify
 from runtime.kafka import Appender, NotStoredError, RecordTooLargeError
@@ -53,6 +54,7 @@ class Acceptor:
         appender: stores events.
         max_body_bytes: for sources that set no lower limit.
         doorkeeper: turns away who keeps failing.
+        waiting: counts the events that wait for their ack.
 
     Attributes:
         recent: what was accepted lately.
@@ -64,7 +66,9 @@ class Acceptor:
         schemas: EventSchemas,
         appender: Appender,
         max_body_bytes: int,
+        *,
         doorkeeper: Doorkeeper,
+        waiting: WaitingEvents,
     ) -> None:
         self._directory = directory
         self._schemas = schemas
@@ -73,6 +77,7 @@ class Acceptor:
         self.recent = RecentIds()
         self._limits = SourceLimits()
         self._doorkeeper = doorkeeper
+        self._waiting = waiting
 
     async def receive(self, reception: Reception) -> Received:
         """What the request brings, from whom and for which topic: read, verified, and not stored.
@@ -217,6 +222,7 @@ class Acceptor:
         return self.event_of(reception, received, item, Common.of(reception, reception.content_type))
 
     async def _store(self, event: Event, key: str) -> None:
+        self._waiting.enter()
         try:
             await self._appender.append(
                 EVENTS, event.body, key=key.encode(), headers=encode_event(event), timeout_s=ACK_DEADLINE_S
@@ -231,6 +237,8 @@ class Acceptor:
                 "Kafka has not confirmed the event; send it again",
                 headers={"Retry-After": str(RETRY_AFTER_S)},
             ) from error
+        finally:
+            self._waiting.leave()
 
 
 def _note_source(reception: Reception, source: SourceSpec) -> None:

@@ -57,7 +57,8 @@ class IngestService:
         access = Access(load_admin_key(settings), settings.allowed_host_names, settings.trusted_networks)
         app = build_app(self._parts, access, version("hooklog"), self._lifespan)
         tls = served_tls(settings, self._parts.registry)
-        self.server: Server = build_server(app, settings.host, settings.ingest_port, tls)
+        turned_away = self._parts.metrics.turned_away
+        self.server: Server = build_server(app, settings.host, settings.ingest_port, turned_away, tls)
         self._failure: BaseException | None = None
 
     async def serve(self, *, handle_signals: bool = False) -> None:

@@ -9,6 +9,7 @@ from ingest.contents import Several
 from ingest.event_making import Common
 from ingest.received import Received
 from ingest.reception import Reception
+from ingest.waiting import WaitingEvents
 from rules.told import Item
 from runtime.batch_appender import BatchAppender, NotAppended
 from runtime.kafka import NotStoredError, Outgoing
@@ -55,14 +56,20 @@ class BatchAcceptor:
     Args:
         appender: stores events.
         acceptor: makes events of items.
+        waiting: counts the events that wait for their ack.
     """
 
-    def __init__(self, appender: BatchAppender, acceptor: Acceptor) -> None:
+    def __init__(self, appender: BatchAppender, acceptor: Acceptor, waiting: WaitingEvents) -> None:
         self._appender = appender
         self._acceptor = acceptor
+        self._waiting = waiting
 
     async def accept(self, reception: Reception, received: Received, several: Several) -> list[Outcome]:
-        """What came of each item, in order; the request was verified as a whole."""
+        """What came of each item, in order; the request was verified as a whole.
+
+        Raises:
+            ProblemError: 503, too many events wait for Kafka; nothing of it is stored.
+        """
         made = await self._made(reception, received, several)
         events = [one for one in made if not isinstance(one, Outcome)]
         errors = iter(await self._append(events))
@@ -94,10 +101,13 @@ class BatchAcceptor:
         return [event(index, item) for index, item in enumerate(several.items)]
 
     async def _append(self, made: Sequence[_Made]) -> Sequence[NotAppended | None]:
+        self._waiting.enter(len(made))
         try:
             return await self._appender.append_each(_records(made), timeout_s=ACK_DEADLINE_S)
         except NotStoredError as error:
             return [error] * len(made)
+        finally:
+            self._waiting.leave(len(made))
 
     def _outcome(self, item: Item, made: _Made, error: NotAppended | None) -> Outcome:
         event, key = made

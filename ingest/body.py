@@ -13,6 +13,12 @@ MAX_HELD_BYTES = 268_435_456
 BODY_DEADLINE_S = 30.0
 """A megabyte in half a minute is 280 kbit/s: slower is an attack or a broken line."""
 
+BODY_GRACE_S = 10.0
+"""As a head has: a body of the usual few KiB is one packet or two."""
+
+LEAST_BYTES_PER_S = 4_096
+"""What a body must bring for each second beyond: who drips holds a connection for ten seconds, not for thirty."""
+
 MAX_DISCARD_BYTES = 4_194_304
 """A sender that is refused early reads the answer only after it has sent its body; this much is let pass."""
 
@@ -31,7 +37,12 @@ class BodyBudget:
     """
 
     def __init__(self, max_bytes: int = MAX_HELD_BYTES) -> None:
-        self._free_bytes = max_bytes
+        self._max_bytes = self._free_bytes = max_bytes
+
+    @property
+    def held_bytes(self) -> int:
+        """How many are reserved now."""
+        return self._max_bytes - self._free_bytes
 
     def take(self, count: int) -> None:
         """Reserves bytes.
@@ -74,7 +85,7 @@ class BodyReader:
         self._headers = headers
         self._budget = budget
         self._deadline_s = deadline_s
-        self._chunks: list[bytes] = []
+        self._read: bytes | bytearray = b""
         self._held_bytes = 0
         self.received_bytes = 0
         self.complete = False
@@ -89,17 +100,20 @@ class BodyReader:
         declared = self._headers.text("content-length")
         if declared.isdigit() and int(declared) > max_bytes:
             raise _too_large(max_bytes)
+        began_s = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with asyncio.timeout_at(began_s + self._patience_s()) as deadline:
                 while not self.complete:
                     await self._next(max_bytes)
+                    if not self.complete:
+                        deadline.reschedule(began_s + self._patience_s())
         except TimeoutError:
-            raise ProblemError(408, "body_too_slow", f"no complete body after {self._deadline_s:g} s") from None
-        return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+            raise ProblemError(408, "body_too_slow", f"no complete body after {self._patience_s():.3g} s") from None
+        return bytes(self._read)
 
     def beginning(self, max_bytes: int) -> bytes:
         """The first bytes of what was read."""
-        return b"".join(self._chunks)[:max_bytes]
+        return bytes(self._read[:max_bytes])
 
     async def discard_rest(self) -> None:
         """Reads on for a short while, so that the sender comes to read the answer."""
@@ -115,9 +129,12 @@ class BodyReader:
 
     def release(self) -> None:
         """Returns the memory; the body must not be used any more."""
-        self._chunks.clear()
+        self._read = b""
         self._budget.give(self._held_bytes)
         self._held_bytes = 0
+
+    def _patience_s(self) -> float:
+        return min(self._deadline_s, BODY_GRACE_S + self.received_bytes / LEAST_BYTES_PER_S)
 
     async def _next(self, max_bytes: int) -> None:
         chunk = await self._message()
@@ -125,7 +142,12 @@ class BodyReader:
             raise _too_large(max_bytes)
         self._budget.take(len(chunk))
         self._held_bytes += len(chunk)
-        self._chunks.append(chunk)
+        if not self._read:
+            self._read = chunk  # most bodies are one piece
+        elif isinstance(self._read, bytearray):
+            self._read += chunk
+        else:
+            self._read = bytearray(self._read) + chunk
 
     async def _message(self) -> bytes:
         message = await self._receive()

@@ -1,6 +1,8 @@
 """What ingest counts."""
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -41,3 +43,16 @@ class IngestMetrics:
             ["why"],
             registry=registry,
         )
+        self.turned_away = Counter(
+            "hooklog_ingest_turned_away",
+            "Connections and requests that the server refused by itself: no HTTP, too large, too slow, too many.",
+            ["why"],
+            registry=registry,
+        )
+        self._waiting = Gauge("hooklog_ingest_waiting_events", "Events that wait for Kafka's ack.", registry=registry)
+        self._held = Gauge("hooklog_ingest_held_bytes", "Bytes of bodies in memory.", registry=registry)
+
+    def show_waiting(self, events: Callable[[], int], held_bytes: Callable[[], int]) -> None:
+        """Shows what waits, asked when somebody looks."""
+        self._waiting.set_function(events)
+        self._held.set_function(held_bytes)

@@ -4,7 +4,7 @@ from typing import Any
 
 from ingest.openapi_handshakes import handshake_operations
 from ingest.openapi_items import ACCEPTED_BATCH, BATCH_PROBLEMS, BATCH_SCHEMA
-from ingest.openapi_problems import problem_responses
+from ingest.openapi_problems import OF_THE_SERVER, problem_responses
 
 Json = dict[str, Any]
 
@@ -62,7 +62,8 @@ _DUPLICATE = {
     "and delivered to nobody. A repetition that another process took may be found out only later.",
 }
 _DESCRIPTION = (
-    "The body may be anything; it is delivered byte for byte. 202 means that Kafka has it. "
+    "The body may be anything; it is delivered byte for byte. 202 means that Kafka has it. Where the source has a "
+    "`rate_limit`, 202 also carries `RateLimit-Policy` and `RateLimit`. "
     "application/cloudevents-batch+json is answered as a batch."
 )
 
@@ -128,7 +129,7 @@ def _take(operation_id: str, summary: str, parameter: str, accepted: Json, *prob
         "parameters": [{"name": parameter, "in": "path", "required": True, "schema": {"type": "string"}}],
         "requestBody": _BODY,
         "responses": {"200": _QUESTION, "202": {"description": "Stored.", "content": content}}
-        | problem_responses(*problems, *BATCH_PROBLEMS, *REFUSED),
+        | problem_responses(*problems, *BATCH_PROBLEMS, *REFUSED, *OF_THE_SERVER),
     }
 
 
@@ -143,6 +144,6 @@ def _look(operation_id: str, summary: str, responses: Json) -> Json:
             "tags": ["health"],
             "summary": summary,
             "operationId": operation_id,
-            "responses": responses | problem_responses("host_not_allowed", "internal_error"),
+            "responses": responses | problem_responses("host_not_allowed", "internal_error", *OF_THE_SERVER),
         }
     }

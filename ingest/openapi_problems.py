@@ -28,6 +28,12 @@ def _item(status: str, code: str, detail: str) -> dict[str, Any]:
 
 PROBLEMS: Mapping[str, ProblemError] = MappingProxyType(
     {
+        "no_http": ProblemError(400, "malformed", "this is no HTTP/1.1 request"),
+        "upgrade": ProblemError(400, "upgrade", "send HTTP/1.1 without Upgrade and CONNECT"),
+        "head_too_slow": ProblemError(408, "head_too_slow", "the head came too slowly"),
+        "head_too_large": ProblemError(431, detail="the head may have at most 100 header lines"),
+        "transfer_coding": ProblemError(501, "transfer_coding", "Transfer-Encoding is not taken, except chunked"),
+        "http_version": ProblemError(505, detail="only HTTP/1.1 and HTTP/1.0 are taken"),
         "malformed": ProblemError(400, detail="the body is not JSON: unexpected end of data: line 1 column 2 (char 1)"),
         "no_batch": ProblemError(400, detail="the body is no JSON array: Expected `array`, got `object`"),
         "cloudevent_invalid": ProblemError(
@@ -173,6 +179,9 @@ PROBLEMS: Mapping[str, ProblemError] = MappingProxyType(
     }
 )
 """By the name of the example; the code is the same wherever one status has one reason."""
+
+OF_THE_SERVER = ("no_http", "upgrade", "head_too_slow", "head_too_large", "transfer_coding", "http_version")
+"""What the server refuses before there is a request: any operation may get it."""
 
 _HEADER_SCHEMA = {"schema": {"type": "string"}}
 

@@ -15,6 +15,7 @@ from ingest.doorkeeper import Doorkeeper
 from ingest.event_schemas import EventSchemas
 from ingest.metrics import IngestMetrics
 from ingest.rejections import RejectionLog
+from ingest.waiting import WaitingEvents
 from runtime.batch_appender import BatchAppender
 from runtime.expected_streams import ExpectedStreams
 from runtime.health import Check
@@ -56,11 +57,17 @@ class Parts:
         refresher = Refresher(self.tables)
         self.keys = KnownKeys(self.tables, refresher)
         directory = Directory(self.tables, self.index, refresher)
-        doorkeeper = Doorkeeper(settings.ingest_failures_per_minute)
+        waiting = WaitingEvents()
         self.acceptor = Acceptor(
-            directory, EventSchemas(self.metrics), self.appender, settings.max_body_bytes, doorkeeper
+            directory,
+            EventSchemas(self.metrics),
+            self.appender,
+            settings.max_body_bytes,
+            doorkeeper=Doorkeeper(settings.ingest_failures_per_minute),
+            waiting=waiting,
         )
-        self.batches = BatchAcceptor(self.appender, self.acceptor)
+        self.batches = BatchAcceptor(self.appender, self.acceptor, waiting)
+        self.metrics.show_waiting(lambda: waiting.count, lambda: self.budget.held_bytes)
         self.commands = ConfigCommands(self.appender, self.outcomes, self.tables, keyring)
         self._connected = False
 

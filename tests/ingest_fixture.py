@@ -33,8 +33,12 @@ DEADLINE_S = 60.0
 class LoopThread:
     """A thread with an event loop that runs one coroutine."""
 
-    def __init__(self, main: Coroutine[Any, Any, None]) -> None:
-        self._loop = asyncio.new_event_loop()
+    def __init__(
+        self,
+        main: Coroutine[Any, Any, None],
+        new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
+    ) -> None:
+        self._loop = new_loop()
         self._task = self._loop.create_task(main)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()

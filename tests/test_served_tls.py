@@ -12,8 +12,9 @@ import pytest
 from cryptography import x509
 
 from ingest.app import IngestService
-from ingest.guarded_protocol import HEAD_DEADLINE_S, MAX_HEAD_BYTES
+from ingest.guarded_protocol import HEAD_DEADLINE_S
 from ingest.server import raise_open_files_limit
+from rules.request_head import MAX_HEAD_BYTES
 from runtime.embedded.broker_files import free_port
 from runtime.settings import Settings
 from runtime.tls_files import HANDSHAKE_S, TlsFiles, UnusableTlsFilesError
