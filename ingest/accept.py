@@ -179,7 +179,7 @@ def _verifier(source: SourceSpec) -> Verifier:
 
 
 def _note_source(reception: Reception, source: SourceSpec) -> None:
-    reception.at_source(source, _verifier(source).credential_headers(source.auth_config))
+    reception.at_source(source, _verifier(source))
 
 
 def _verify(source: SourceSpec, reception: Reception, body: bytes) -> None:

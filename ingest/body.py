@@ -1,6 +1,7 @@
 """Reads a request's body within limits of size, time and memory: whole or refused, never cut off."""
 
 import asyncio
+from contextlib import suppress
 
 from starlette.types import Receive
 
@@ -100,6 +101,14 @@ class BodyReader:
     def beginning(self, max_bytes: int) -> bytes:
         """The first bytes of what was read."""
         return b"".join(self._chunks)[:max_bytes]
+
+    async def peek(self, max_bytes: int) -> bytes:
+        """The beginning of a body that was refused: read now, for a short while, unless it was read before."""
+        with suppress(TimeoutError, SenderGoneError):
+            async with asyncio.timeout(_DISCARD_S):
+                while not self.complete and self.received_bytes < max_bytes and not self._headers.text("expect"):
+                    self._chunks.append((await self._message())[:max_bytes])  # of more, nothing is held
+        return self.beginning(max_bytes)
 
     async def discard_rest(self) -> None:
         """Reads on for a short while, so that the sender comes to read the answer."""
