@@ -242,7 +242,7 @@ class Acceptor:
 
 
 def _note_source(reception: Reception, source: SourceSpec) -> None:
-    reception.at_source(source, verifier_for(source).credential_headers(source.auth_config))
+    reception.at_source(source, verifier_for(source))
 
 
 def _verify(source: SourceSpec, reception: Reception, body: bytes) -> None:

@@ -1,6 +1,7 @@
 """Reads a request's body within limits of size, time and memory: whole or refused, never cut off."""
 
 import asyncio
+from contextlib import suppress
 
 from starlette.types import Receive
 
@@ -115,6 +116,14 @@ class BodyReader:
         """The first bytes of what was read."""
         return bytes(self._read[:max_bytes])
 
+    async def peek(self, max_bytes: int) -> bytes:
+        """The beginning of a body that was refused: read now, for a short while, unless it was read before."""
+        with suppress(TimeoutError, SenderGoneError):
+            async with asyncio.timeout(_DISCARD_S):
+                while not self.complete and self.received_bytes < max_bytes and not self._headers.text("expect"):
+                    self._hold((await self._message())[:max_bytes])  # of more, nothing is held
+        return self.beginning(max_bytes)
+
     async def discard_rest(self) -> None:
         """Reads on for a short while, so that the sender comes to read the answer."""
         if self.complete or self._headers.text("expect"):
@@ -142,6 +151,9 @@ class BodyReader:
             raise _too_large(max_bytes)
         self._budget.take(len(chunk))
         self._held_bytes += len(chunk)
+        self._hold(chunk)
+
+    def _hold(self, chunk: bytes) -> None:
         if not self._read:
             self._read = chunk  # most bodies are one piece
         elif isinstance(self._read, bytearray):

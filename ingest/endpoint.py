@@ -3,13 +3,8 @@
 Plain ASGI: request objects and validation by framework cost three times the work of accepting an event.
 """
 
-import time
-from collections.abc import Mapping
-from types import MappingProxyType
-
 import orjson
 import structlog
-from msgspec.structs import replace
 from starlette.types import Receive, Scope, Send
 
 from ingest.accept import Acceptor, AnswerInsteadError
@@ -17,15 +12,15 @@ from ingest.batch import REFUSED, BatchAcceptor, Outcome
 from ingest.batch_answer import ACCEPTED, accepted_document, problem_of
 from ingest.body import BodyBudget, SenderGoneError
 from ingest.contents import several_in
+from ingest.json_answer import send_json
 from ingest.metrics import IngestMetrics
+from ingest.prompt_answers import PromptAnswers
 from ingest.reception import Reception
+from ingest.refusals import Refusals
 from ingest.rejections import RejectionLog
-from rules.rejection_cap import RejectionCap
 from runtime.problem import ProblemError
 from schemas.event import Event
 from schemas.headers import trace_id
-from schemas.ids import new_id
-from schemas.rejection import MAX_REJECTED_BODY_BYTES, Rejection
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +29,6 @@ BATCH_PATH = "/api/v1/ingest/{topic_id}/batch"
 SOURCE_PATH = "/api/webhooks/{source_id}"
 NOT_ANSWERED = 0
 Exchange = tuple[Scope, Receive, Send]
-_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class IngestEndpoint:
@@ -58,10 +52,10 @@ class IngestEndpoint:
     ) -> None:
         self._acceptor = acceptor
         self._batches = batches
-        self._rejections = rejections
         self._metrics = metrics
         self._budget = budget
-        self._failures_logged = RejectionCap()  # an outage must not fill the disk with its log
+        self._refusals = Refusals(rejections, metrics)
+        self._prompt = PromptAnswers(acceptor, self._refusals, metrics)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
@@ -71,7 +65,7 @@ class IngestEndpoint:
         except AnswerInsteadError as question:
             await self._answer_question(question.answer, reception, send)
         except SenderGoneError:
-            self._refused(reception, ProblemError(NOT_ANSWERED, "sender_gone", "the sender hung up"))
+            self._refusals.note(reception, ProblemError(NOT_ANSWERED, "sender_gone", "the sender hung up"))
         except ProblemError as problem:
             await self.answer_problem(problem, reception, (scope, receive, send))
         except Exception:
@@ -82,6 +76,12 @@ class IngestEndpoint:
 
     async def _take(self, reception: Reception, exchange: Exchange) -> None:
         received = await self._acceptor.receive(reception)
+        answer = reception.prompt_answer(received.body)
+        if answer is not None:
+            stored = await self._prompt.take(answer, reception, received, exchange[-1])
+            if stored is not None:
+                self._note_accepted(*stored, reception)
+            return
         several = several_in(reception, received.verifier, received.body)
         self._acceptor.charge(reception, received, 1 if several is None else len(several.items))
         if several is None:
@@ -99,27 +99,28 @@ class IngestEndpoint:
         for index, outcome in enumerate(outcomes):
             self._metrics.batch_items.labels(outcome.status).inc()
             if outcome.status == REFUSED:
-                self._item_refused(index, outcome, reception)
+                problem_of_it = ProblemError(outcome.http_status, outcome.code, f"item {index}: {outcome.detail}")
+                self._refusals.note_item(reception, problem_of_it, outcome.item.body)
         stored = [outcome.event for outcome in outcomes if outcome.event]
         self._metrics.body_bytes.inc(sum(len(event.body) for event in stored))
         _log_batch(outcomes, stored, status, reception)
         if problem:
             await problem.response()(*exchange)
         else:
-            await _send_json(exchange[-1], ACCEPTED, accepted_document(outcomes), reception.quota)
-
-    def _item_refused(self, index: int, outcome: Outcome, reception: Reception) -> None:
-        problem = ProblemError(outcome.http_status, outcome.code, f"item {index}: {outcome.detail}")
-        self._metrics.rejections.labels(problem.code).inc()
-        unrecorded = self._rejections.allowance(reception.source_id)
-        if unrecorded is not None:
-            whole = _rejection(reception, problem, unrecorded)
-            body = outcome.item.body[:MAX_REJECTED_BODY_BYTES].decode(errors="replace")
-            self._rejections.record(replace(whole, body=body, body_bytes=len(outcome.item.body)))
+            await send_json(exchange[-1], ACCEPTED, accepted_document(outcomes), reception.quota)
 
     async def _answer_accepted(self, event: Event, duplicate: bool, reception: Reception, send: Send) -> None:
-        elapsed_s = reception.elapsed_s()
         self._metrics.requests.labels("202").inc()
+        self._note_accepted(event, duplicate, reception)
+        answer: dict[str, str | bool] = {"event_id": event.event_id, "status": "QUEUED"}
+        if reception.wanted_source:
+            answer["task_id"] = event.event_id
+        if duplicate:
+            answer["duplicate"] = True
+        await send_json(send, 202, orjson.dumps(answer), reception.quota)
+
+    def _note_accepted(self, event: Event, duplicate: bool, reception: Reception) -> None:
+        elapsed_s = reception.elapsed_s()
         self._metrics.accept_s.observe(elapsed_s)
         self._metrics.body_bytes.inc(len(event.body))
         log.info(
@@ -135,56 +136,22 @@ class IngestEndpoint:
             source_ip=event.source_ip,
             duration_ms=round(elapsed_s * 1000, 2),
         )
-        answer: dict[str, str | bool] = {"event_id": event.event_id, "status": "QUEUED"}
-        if reception.wanted_source:
-            answer["task_id"] = event.event_id
-        if duplicate:
-            answer["duplicate"] = True
-        await _send_json(send, 202, orjson.dumps(answer), reception.quota)
 
     async def _answer_question(self, answer: bytes, reception: Reception, send: Send) -> None:
         self._metrics.requests.labels("200").inc()
         log.info("question_answered", topic_id=reception.topic_id, source_id=reception.source_id)
-        await _send_json(send, 200, answer)
+        await send_json(send, 200, answer)
 
     async def answer_problem(self, problem: ProblemError, reception: Reception, exchange: Exchange) -> None:
         """Answers a refusal, counted and recorded."""
-        self._refused(reception, problem)
+        if await self._prompt.instead_of(problem, reception, exchange[-1]):
+            return
+        self._refusals.note(reception, problem)
         await reception.body.discard_rest()
         response = problem.response()
         if not reception.body.complete:
             response.headers["connection"] = "close"  # else the server goes on reading what nobody wants
         await response(*exchange)
-
-    def _refused(self, reception: Reception, problem: ProblemError) -> None:
-        self._metrics.requests.labels(str(problem.status)).inc()
-        if problem.status >= 500:  # noqa: PLR2004 - not the sender's fault: it may come again
-            if self._failures_logged.take("", time.monotonic()) is not None:
-                _log_refused(reception, problem)
-            return
-        self._metrics.rejections.labels(problem.code).inc()
-        unrecorded = self._rejections.allowance(reception.source_id)
-        if unrecorded is not None:
-            self._rejections.record(_rejection(reception, problem, unrecorded))
-            _log_refused(reception, problem)
-
-
-def _rejection(reception: Reception, problem: ProblemError, unrecorded: int) -> Rejection:
-    return Rejection(
-        rejection_id=new_id(),
-        topic_id=reception.topic_id[:64],
-        source_id=reception.source_id,
-        status=problem.status,
-        code=problem.code,
-        reason=problem.detail,
-        received_ms=time.time_ns() // 1_000_000,
-        source_ip=reception.source_ip,
-        content_type=reception.content_type[:256],
-        headers=list(reception.kept_headers()),
-        body=reception.body.beginning(MAX_REJECTED_BODY_BYTES).decode(errors="replace"),
-        body_bytes=reception.body.received_bytes,
-        unrecorded=unrecorded,
-    )
 
 
 def _log_batch(outcomes: list[Outcome], stored: list[Event], status: int, reception: Reception) -> None:
@@ -202,23 +169,3 @@ def _log_batch(outcomes: list[Outcome], stored: list[Event], status: int, recept
         source_ip=reception.source_ip,
         duration_ms=round(reception.elapsed_s() * 1000, 2),
     )
-
-
-def _log_refused(reception: Reception, problem: ProblemError) -> None:
-    log.info(
-        "request_refused",
-        topic_id=reception.topic_id[:64],
-        source_id=reception.source_id,
-        status=problem.status,
-        code=problem.code,
-        body_bytes=reception.body.received_bytes,
-        source_ip=reception.source_ip,
-        duration_ms=round(reception.elapsed_s() * 1000, 2),
-    )
-
-
-async def _send_json(send: Send, status: int, document: bytes, more: Mapping[str, str] = _NONE) -> None:
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(document))]
-    headers += [(name.lower().encode(), value.encode()) for name, value in more.items()]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": document})

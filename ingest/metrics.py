@@ -30,6 +30,12 @@ class IngestMetrics:
         self.batch_items = Counter(
             "hooklog_ingest_batch_items", "Items of batches by what came of them.", ["status"], registry=registry
         )
+        self.prompt_answers = Counter(
+            "hooklog_ingest_prompt_answers",
+            "Requests that were answered before anything was stored, by what came of them.",
+            ["outcome"],
+            registry=registry,
+        )
         self.rejections = Counter("hooklog_ingest_rejections", "Refused requests by code.", ["code"], registry=registry)
         self.schema_mismatches = Counter(
             "hooklog_ingest_schema_mismatches",

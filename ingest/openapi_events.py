@@ -48,11 +48,22 @@ REFUSED = (
 )
 _BODY = {"content": {"*/*": {"examples": {"order": {"value": {"type": "order.created", "order": {"id": 17}}}}}}}
 _QUESTION = {
-    "description": "No event but a question of the sender, such as Slack's url_verification: the answer to it.",
+    "description": "The answer that the sender wants at once: to a question that is no event, such as Slack's "
+    "url_verification; or to a Kubernetes admission review, which is always allowed, and may or may not be stored.",
     "content": {
         "application/json": {
             "schema": {"type": "object"},
-            "examples": {"slack": {"value": {"challenge": "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"}}},
+            "examples": {
+                "slack": {"value": {"challenge": "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"}},
+                "zoom": {"value": {"plainToken": "qgg8vlvZRS6UYooatFL8Aw", "encryptedToken": "23a89b634c017e53"}},
+                "kubernetes": {
+                    "value": {
+                        "apiVersion": "admission.k8s.io/v1",
+                        "kind": "AdmissionReview",
+                        "response": {"uid": "705ab4f5-6393-11e8-b7cc-42010a800002", "allowed": True},
+                    }
+                },
+            },
         }
     },
 }

@@ -1,6 +1,7 @@
 """One request on its way to becoming an event."""
 
 import time
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
@@ -8,7 +9,9 @@ from starlette.types import Receive, Scope
 
 from ingest.body import BodyBudget, BodyReader
 from ingest.redact import kept_headers
+from rules.admission import allowance
 from rules.request_headers import RequestHeaders
+from rules.verify import Verifier
 from schemas.config import SourceSpec
 
 MAX_CONTENT_TYPE_CHARS = 256
@@ -30,6 +33,8 @@ class Reception:
         source_id: whose rules apply; empty until the topic is found.
         credentials: lower-cased names of the headers that its provider says hold credentials; `None` while nobody
             knows whose rules apply.
+        prompt_answer: what the sender must hear whatever comes of its request, made of the beginning of the body; while
+            nobody knows whose rules apply, an admission review is allowed.
         secrets: of the source; of all whose rules applied.
         quota: response headers that tell the sender what is left of its rate limit.
     """
@@ -45,6 +50,7 @@ class Reception:
     started_s: float = field(default_factory=time.perf_counter)
     source_id: str = ""
     credentials: AbstractSet[str] | None = None
+    prompt_answer: Callable[[bytes], bytes | None] = allowance
     secrets: tuple[str, ...] = field(default=(), repr=False)
     quota: dict[str, str] = field(default_factory=dict)
 
@@ -65,10 +71,11 @@ class Reception:
             query=scope.get("query_string", b""),
         )
 
-    def at_source(self, source: SourceSpec, credentials: AbstractSet[str]) -> None:
+    def at_source(self, source: SourceSpec, verifier: Verifier) -> None:
         """Notes whose rules apply; what held a credential by the rules noted before is still taken for one."""
         self.source_id = source.id
-        self.credentials = credentials | (self.credentials or frozenset())
+        self.prompt_answer = verifier.prompt_answer
+        self.credentials = verifier.credential_headers(source.auth_config) | (self.credentials or frozenset())
         self.secrets += tuple(source.all_secrets)
 
     @property

@@ -90,6 +90,7 @@ def test_the_known_auth_types_are_listed() -> None:
         "github",
         "gitlab",
         "hmac",
+        "kubernetes",
         "meta",
         "none",
         "shopify",

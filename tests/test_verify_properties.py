@@ -51,6 +51,7 @@ SENDERS = [
     Sender("github"),
     Sender("gitlab", KEYS),
     Sender("gitlab", PRINTABLE.filter(lambda text: not text.startswith("whsec_")), covers_body=False),
+    Sender("kubernetes", PRINTABLE, covers_body=False, any_case=7),
     Sender("meta"),
     Sender("shopify"),
     Sender("slack"),

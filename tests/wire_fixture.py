@@ -27,7 +27,7 @@ class Wire:
         self.registry = CollectorRegistry()
         self.released = False
         counter = Counter("turned_away", "Why.", ["why"], registry=self.registry)
-        self.server: Server = build_server(self._app, "127.0.0.1", 0, counter, max_connections=max_connections)
+        self.server: Server = build_server(self._app, "127.0.0.1", 0, counter, None, max_connections=max_connections)
 
     @property
     def port(self) -> int:

@@ -7,6 +7,7 @@ from rules.verify.basic import Basic
 from rules.verify.generic_hmac import GenericHmac
 from rules.verify.github import GitHub
 from rules.verify.gitlab import GitLab
+from rules.verify.kubernetes import Kubernetes
 from rules.verify.meta import Meta
 from rules.verify.none import NoVerification
 from rules.verify.shopify import Shopify
@@ -36,6 +37,7 @@ _BUILT_IN: tuple[type[Verifier], ...] = (
     Svix,
     GitHub,
     GitLab,
+    Kubernetes,
     Meta,
     Shopify,
     Slack,

@@ -173,6 +173,13 @@ class Verifier(ABC):
         """
         return None
 
+    def prompt_answer(self, body: bytes) -> bytes | None:  # noqa: ARG002 - for providers
+        """The JSON that a sender must hear before anything else, and whatever comes of its request; else `None`.
+
+        It says nothing of whether the event is stored. The body may be only the beginning of one.
+        """
+        return None
+
     def told(self, body: bytes) -> Told | None:  # noqa: ARG002 - for providers
         """What a body says of its event where no pointer leads; `None` when the places tell."""
         return None
