@@ -31,8 +31,9 @@ MAX_CHECKS = 3_000_000
 """Of one body, all values together, at some 40 ns each: a tenth of a second in the worst case, which takes a body made
 for it. An ordinary megabyte has thirty thousand values."""
 
-MAX_PATTERN_BYTES = 262_144
-"""Of one body, times the weight of the expressions that may meet one text: a tenth of a second in the worst case."""
+MAX_PATTERN_BYTES = 131_072
+"""Of one body, times the weight of the expressions that may meet one text: a tenth of a second in the worst case, in
+which they run twice, to find the fault and to tell it."""
 
 REGEX_WEIGHTS = {1: 1_500, 2: 3_000, 4: 6_000, 8: 12_000}
 """Weight and bytes, compiled, up to which an expression has it. The engine never goes back, but in the worst case it
@@ -42,11 +43,19 @@ hundreds, which `maxLength` says better."""
 MAX_FAULTS = 5
 """That are told; who mends a body needs the first."""
 
-LISTED = 250
-"""As many times less than what a body may cost: then several faults are found, which takes 10 to 40 us for each."""
+MAX_LISTED_CHECKS = 5_000
+"""Of one body: up to here all of its faults are looked for, 10 to 40 us each; of a larger one only the first."""
+
+MAX_LISTED_BYTES = 1_000_000
+"""As above, of the body times the checks of a value: the library copies the value for each branch that fails."""
+
+MAX_PLACED_BYTES = 20_000_000
+"""As above, when only the first fault is looked for: of a larger body it is known only that there is one."""
 
 MAX_MESSAGE_CHARS = 300
 
+_SOMEWHERE = "is not as its schema says; it is too large to find out where"
+_TOO_DEEP = "is nested too deep to be checked"
 _TOO_LARGE = "is too large to be checked against this schema"
 _NO_REGEX = "is no expression that can be used: no look-around, no back-references, no repetitions in the hundreds"
 
@@ -82,7 +91,7 @@ class EventSchema:
     """
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
-        self.size_bytes = len(orjson.dumps(schema))
+        self.size_bytes = _size_of(schema)
         if self.size_bytes > MAX_SCHEMA_BYTES:
             raise BadSchemaError(f"has {self.size_bytes} bytes; at most {MAX_SCHEMA_BYTES} are taken")
         try:
@@ -95,27 +104,29 @@ class EventSchema:
 
     def faults(self, body: bytes) -> tuple[Fault, ...]:
         """The first faults of a body; none when it is as the schema says."""
-        share = max(
-            _most_values(body) * self._load.checks / MAX_CHECKS, len(body) * self._load.patterns / MAX_PATTERN_BYTES
-        )
-        if share > 1:
+        checks = _most_values(body) * self._load.checks
+        if checks > MAX_CHECKS or len(body) * self._load.patterns > MAX_PATTERN_BYTES:
             return (Fault("", _TOO_LARGE),)
         try:
             value = orjson.loads(body)
         except orjson.JSONDecodeError:
             return (Fault("", "is not JSON"),)
-        if share * LISTED > 1:
-            return tuple(map(_fault, self._first_error(value)))
-        if self._validator.is_valid(value):
-            return ()
-        return tuple(map(_fault, islice(self._validator.iter_errors(value), MAX_FAULTS)))
-
-    def _first_error(self, value: Any) -> Iterable[jsonschema_rs.ValidationError]:
         try:
-            self._validator.validate(value)
-        except jsonschema_rs.ValidationError as error:
-            return (error,)
-        return ()
+            if self._validator.is_valid(value):
+                return ()
+            return self._told(value, checks, len(body) * self._load.checks)
+        except ValueError:  # the library's own limit, 255 levels: a body that is read may have 1,024
+            return (Fault("", _TOO_DEEP),)
+
+    def _told(self, value: Any, checks: int, copied_bytes: int) -> tuple[Fault, ...]:
+        if checks <= MAX_LISTED_CHECKS and copied_bytes <= MAX_LISTED_BYTES:
+            return tuple(map(_fault, islice(self._validator.iter_errors(value), MAX_FAULTS)))
+        if copied_bytes <= MAX_PLACED_BYTES:
+            try:
+                self._validator.validate(value)
+            except jsonschema_rs.ValidationError as error:
+                return (_fault(error),)
+        return (Fault("", _SOMEWHERE),)
 
 
 def matches(expression: str, text: str) -> bool:
@@ -141,6 +152,13 @@ def event_type_errors(event_types: Mapping[str, EventTypeSpec]) -> list[tuple[st
     return errors
 
 
+def _size_of(schema: Mapping[str, Any]) -> int:
+    try:
+        return len(orjson.dumps(schema))
+    except orjson.JSONEncodeError as error:  # a number beyond 64 bits, which no JSON that is read has
+        raise BadSchemaError(f"/: {error}"[:MAX_MESSAGE_CHARS]) from None
+
+
 def _compiled(schema: Mapping[str, Any], regex_bytes: int = max(REGEX_WEIGHTS.values())) -> Validator:
     try:
         return Validator(
@@ -152,6 +170,8 @@ def _compiled(schema: Mapping[str, Any], regex_bytes: int = max(REGEX_WEIGHTS.va
     except jsonschema_rs.ValidationError as error:
         message = f"{_pointer(error.instance_path) or '/'}: {error.message}"
         raise BadSchemaError(message[:MAX_MESSAGE_CHARS]) from None
+    except (ValueError, TypeError) as error:  # what the library cannot hold: too deep, or a number beyond 64 bits
+        raise BadSchemaError(f"/: {error}"[:MAX_MESSAGE_CHARS]) from None
 
 
 @lru_cache(maxsize=1_000)  # the same few stand everywhere in a schema
@@ -186,6 +206,8 @@ def _message(kind: jsonschema_rs.ValidationErrorKind) -> str:
             return f"lacks {kind.property}"[:MAX_MESSAGE_CHARS]
         case jsonschema_rs.ValidationErrorKind.AdditionalProperties():
             return "has members that the schema does not allow"
+        case jsonschema_rs.ValidationErrorKind.FalseSchema():
+            return "is, or has, what the schema does not allow"
     limit = getattr(kind, "limit", None)
     return f"fails {kind.name}" if limit is None else f"fails {kind.name} {limit}"
 

@@ -21,6 +21,9 @@ _INDEX = re.compile(r"0|[1-9][0-9]{0,6}")  # RFC 6901, section 4
 _BRANCH = 5
 """Measured: a branch that fails costs about five times a check that holds."""
 
+_DEAR = {"multipleOf": 60, "uniqueItems": 10}
+"""As above: a division that is exact, and a sort."""
+
 _UNBOUNDED = ("$dynamicRef", "$dynamicAnchor", "$recursiveRef", "unevaluatedItems", "unevaluatedProperties")
 _LISTS = ("allOf", "anyOf", "oneOf")
 _BRANCHING = ("anyOf", "oneOf", "not", "if", "const")
@@ -126,7 +129,7 @@ class _Count:
         matched = [[Load(1, self._weight(text, (*place, "patternProperties")))] for text in _names(schema)]
         members = _plus([named, *by_pattern, *matched, *single("propertyNames")])
         prefix = [self.levels(item, (*place, "prefixItems")) for item in _list(schema.get("prefixItems"))]
-        distinct = [[Load(2 * _BRANCH)]] if schema.get("uniqueItems") else []
+        distinct = [[Load(_DEAR["uniqueItems"])]] if schema.get("uniqueItems") else []
         items = _plus([_most([*prefix, *single("items")]), *single("contains"), *distinct])
         return _most([members, items])
 
@@ -170,7 +173,11 @@ def _names(schema: Mapping[str, Any]) -> Iterable[str]:
 
 
 def _checks(schema: Mapping[str, Any]) -> int:
-    checks = len(schema) + _BRANCH * sum(name in schema for name in _BRANCHING)
+    checks = (
+        len(schema)
+        + _DEAR["multipleOf"] * ("multipleOf" in schema)
+        + _BRANCH * sum(name in schema for name in _BRANCHING)
+    )
     checks += sum(_BRANCH * len(_list(schema.get(name))) for name in ("anyOf", "oneOf"))
     checks += len(_list(schema.get("required"))) + _size(schema.get("dependentRequired"))
     checks += _size(schema.get("const"))

@@ -182,6 +182,30 @@ def test_a_body_that_would_hold_the_loop_is_not_checked_and_that_is_told() -> No
     assert faults("ab" * 20_000, {"pattern": "^a"}) == []
 
 
+def test_a_large_text_is_never_copied_for_each_branch_only_to_tell_the_place() -> None:
+    branches = {"properties": {"a": {"oneOf": [{"required": [f"p{at}"]} for at in range(100)]}}}
+    assert faults({"a": {"text": "x"}}, branches) == ["/a fails oneOf"]
+    assert faults({"a": {"text": "x" * 10_000}}, branches) == ["/a fails oneOf"]
+    assert faults({"a": {"text": "x" * 1_000_000}}, branches) == [
+        "the body is not as its schema says; it is too large to find out where"
+    ]
+
+
+@pytest.mark.parametrize("schema", [{"const": 1}, {"uniqueItems": True}, {"type": "string"}, {"maxItems": 0}])
+def test_a_body_that_is_nested_deeper_than_the_library_goes_is_a_fault_and_no_crash(schema: dict[str, Any]) -> None:
+    for depth in (240, 256, 1_000):
+        for body in (b"[" * depth + b"]" * depth, b'{"a":' * depth + b"1" + b"}" * depth):
+            assert len(faults(body, schema)) <= 1
+    assert faults(b"[" * 1_000 + b"]" * 1_000, {"type": "string"}) == ["the body is nested too deep to be checked"]
+    assert faults(b"[" * 3_000, schema) == ["the body is not JSON"]
+
+
+def test_a_schema_with_a_number_beyond_64_bits_is_refused_and_no_crash() -> None:
+    for keyword in ("minimum", "const", "maxLength", "multipleOf"):
+        with pytest.raises(BadSchemaError):
+            EventSchema({keyword: 10**30})
+
+
 def test_the_load_is_that_of_the_value_which_bears_most() -> None:
     checks = {"minimum": 1, "maximum": 2, "type": "integer"}
     side_by_side = {"properties": {f"p{at}": checks for at in range(100)}}
