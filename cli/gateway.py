@@ -119,14 +119,15 @@ class Gateway:
 
     @cached_property
     def _key(self) -> dict[str, str]:
-        from runtime.secrets_files import SetSecretError, admin_key_file, load_admin_key
+        from runtime.secrets_files import SetSecretError, admin_key_file, load_admin_key, sendable
 
-        if self._settings.api_key:
-            return {"Authorization": f"Bearer {self._settings.api_key}"}
-        if self._settings.embedded and not self._settings.admin_key and not admin_key_file(self._settings).exists():
+        settings = self._settings
+        chosen = settings.api_key or settings.admin_key
+        if settings.embedded and not chosen and not admin_key_file(settings).exists():
             return {}  # nothing has run on this data directory, and a question makes no key
         try:
-            return {"Authorization": f"Bearer {load_admin_key(self._settings)}"}
+            api_key = settings.api_key and sendable(settings.api_key, "HOOKLOG_API_KEY")
+            return {"Authorization": f"Bearer {api_key or load_admin_key(settings)}"}
         except SetSecretError as error:
             refuse(error)
 

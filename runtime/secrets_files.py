@@ -33,11 +33,20 @@ def load_admin_key(settings: Settings) -> str:
         SetSecretError: no header can carry it; or there is none, and this is not an embedded Hooklog that may make one.
     """
     if settings.admin_key:
-        if not _SENDABLE.fullmatch(settings.admin_key):
-            raise SetSecretError("HOOKLOG_ADMIN_KEY must be printable ASCII without blanks: it is sent in a header")
-        return settings.admin_key
+        return sendable(settings.admin_key, "HOOKLOG_ADMIN_KEY")
     _require_embedded(settings, "HOOKLOG_ADMIN_KEY")
     return _read_or_make(admin_key_file(settings), lambda: secrets.token_urlsafe(ADMIN_KEY_BYTES))
+
+
+def sendable(key: str, variable: str) -> str:
+    """Return the key, which a header can carry.
+
+    Raises:
+        SetSecretError: none can.
+    """
+    if not _SENDABLE.fullmatch(key):
+        raise SetSecretError(f"{variable} must be printable ASCII without blanks: it is sent in a header")
+    return key
 
 
 def load_encryption_keys(settings: Settings) -> str:

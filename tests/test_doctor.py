@@ -79,6 +79,13 @@ def test_secrets_that_others_may_read_and_a_broken_keyring_are_named_with_what_m
     assert f"put the secret back into {ring}" in emptied["keyring"]["remedy"]
 
 
+def test_an_admin_key_that_could_be_guessed_is_told(alone: CommandLine) -> None:
+    short = findings(alone, 0, HOOKLOG_ADMIN_KEY="hunter2")["admin key"]
+    assert (short["state"], "7 characters" in short["found"]) == ("warn", True)
+    assert "hunter2" not in str(short)
+    assert findings(alone, 0, HOOKLOG_ADMIN_KEY="x" * 20)["admin key"]["state"] == "ok"
+
+
 def test_a_port_that_somebody_has_is_named_with_its_variable(alone: CommandLine) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

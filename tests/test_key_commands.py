@@ -34,3 +34,5 @@ def test_a_wrong_role_or_end_is_refused_before_anything_is_asked(hooklog: Comman
     assert hooklog("keys", "create", "--name", "ci", "--role", "owner").code == 2
     assert hooklog("keys", "create", "--name", "ci", "--role", "viewer", "--expires", "soon").code == 2
     assert hooklog("keys", "revoke", "nobody", "--yes").code == 1
+    unsendable = hooklog("keys", "list", HOOKLOG_API_KEY="kü")
+    assert (unsendable.code, "HOOKLOG_API_KEY must be printable" in unsendable.err) == (2, True)

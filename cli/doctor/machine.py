@@ -24,6 +24,9 @@ DISK_FAIL_BYTES = 1 * GIB
 DISK_WARN_BYTES = 5 * GIB
 """A busy laptop writes that much in a day."""
 
+MIN_ADMIN_KEY_CHARS = 20
+"""Random letters and digits of that length have 119 bits: nobody guesses them over HTTP, from however many places."""
+
 
 async def check_python(_: Site) -> Iterator[Finding]:
     """Python is new enough."""
@@ -69,11 +72,19 @@ async def check_disk(site: Site) -> Iterator[Finding]:
 
 
 async def check_admin_key(site: Site) -> Iterator[Finding]:
-    """There is an admin key, and nobody else can read it."""
+    """There is an admin key, nobody else can read it, and nobody guesses it."""
     place = admin_key_place(site.settings)
     if place["variable"]:
-        return iter([Finding("admin key", State.OK, "from HOOKLOG_ADMIN_KEY")])
+        return iter([_chosen_key(place["key"])])
     return iter([_secret_file(site, "admin key", Path(place["file"]), "HOOKLOG_ADMIN_KEY")])
+
+
+def _chosen_key(key: str) -> Finding:
+    if len(key) >= MIN_ADMIN_KEY_CHARS:
+        return Finding("admin key", State.OK, "from HOOKLOG_ADMIN_KEY")
+    found = f"HOOKLOG_ADMIN_KEY has {len(key)} characters, and could be guessed"
+    remedy = f"choose {MIN_ADMIN_KEY_CHARS} or more at random, as openssl rand -hex 32 does, and restart all"
+    return Finding("admin key", State.WARN, found, remedy)
 
 
 async def check_keyring(site: Site) -> Iterator[Finding]:
