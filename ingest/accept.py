@@ -121,7 +121,10 @@ def _verify(source: SourceSpec, reception: Reception, body: bytes) -> None:
 
 
 def _answer_questions(source: SourceSpec, reception: Reception, body: bytes) -> None:
-    answer = _verifier(source).answer(_signed_request(source, reception, body))
+    verifier = _verifier(source)
+    if type(verifier).answer is Verifier.answer:
+        return  # most providers ask nothing
+    answer = verifier.answer(_signed_request(source, reception, body))
     if answer is not None:
         raise AnswerInsteadError(answer)
 

@@ -68,7 +68,7 @@ class IngestEndpoint:
 
     async def _answer_accepted(self, event: Event, duplicate: bool, reception: Reception, send: Send) -> None:
         elapsed_s = reception.elapsed_s()
-        self._metrics.requests.labels("202").inc()
+        self._metrics.accepted.inc()
         self._metrics.accept_s.observe(elapsed_s)
         self._metrics.body_bytes.inc(len(event.body))
         log.info(

@@ -6,7 +6,10 @@ and then, stays open for ever.
 
 import asyncio
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from ingest.exchange import Exchange
 
 MAX_HEAD_BYTES = 32_768
 """As nginx takes by default; providers send 2 KiB."""
@@ -61,6 +64,9 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self._in_message = False
         self._waiting_since_s = None
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override] # as above
+        super()._start_asgi_task(cycle, Exchange(cycle, app))  # type: ignore[arg-type] # as above
 
     def on_response_complete(self) -> None:
         """From here on, nobody waits for the rest of the body."""
