@@ -110,7 +110,7 @@ class IngestEndpoint:
             await send_json(exchange[-1], ACCEPTED, accepted_document(outcomes), reception.quota)
 
     async def _answer_accepted(self, event: Event, duplicate: bool, reception: Reception, send: Send) -> None:
-        self._metrics.requests.labels("202").inc()
+        self._metrics.accepted.inc()
         self._note_accepted(event, duplicate, reception)
         answer: dict[str, str | bool] = {"event_id": event.event_id, "status": "QUEUED"}
         if reception.wanted_source:

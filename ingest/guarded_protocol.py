@@ -9,8 +9,10 @@ import asyncio
 import socket
 import struct
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from ingest.exchange import Exchange
 from ingest.turned_away import CountedState, answer
 from rules.request_head import MALFORMED, MAX_HEAD_BYTES, TOO_LARGE, TOO_MUCH_FRAMING, TOO_SLOW, HeadFault, head_fault
 
@@ -113,6 +115,9 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self._in_message = False
         self._waiting_since_s = None
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override] # as above
+        super()._start_asgi_task(cycle, Exchange(cycle, app))  # type: ignore[arg-type] # as above
 
     def on_response_complete(self) -> None:
         """From here on, nobody waits for the rest of the body."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from starlette.types import Receive, Scope
 
-from ingest.body import BodyBudget, BodyReader
+from ingest.body import BodyBudget, BodyReader, never
+from ingest.exchange import BODY_IS_READY
 from ingest.redact import kept_headers
 from rules.admission import allowance
 from rules.request_headers import RequestHeaders
@@ -66,7 +67,7 @@ class Reception:
             wanted_source=params.get("source_id", ""),
             headers=headers,
             source_ip=client[0] if client else "",
-            body=BodyReader(receive, headers, budget),
+            body=BodyReader(receive, headers, budget, is_ready=scope.get(BODY_IS_READY, never)),
             path=scope.get("raw_path") or scope["path"].encode(),
             query=scope.get("query_string", b""),
         )
