@@ -10,6 +10,7 @@ from aiokafka import ConsumerRecord
 from processors.batchfed.acker import BatchAcker, Token, Work
 from processors.deliver.attempt import DELETED, AttemptStep, Outcome
 from processors.deliver.bodies import Bodies
+from processors.deliver.ends import end_of
 from processors.deliver.failing import FailingSubscriptions
 from processors.deliver.finished import FinishedAttempts
 from processors.deliver.gates import CROWDED, LANE_WAIT_S, Gates, Stop
@@ -17,8 +18,6 @@ from processors.deliver.job import Job, Key, key_of, park_key_of
 from processors.deliver.lanes import Lanes
 from processors.ownership import Ownership
 from processors.tasks import OnCrash, Tasks
-from rules.match import INACTIVE
-from rules.retry import end_ms_of
 from runtime.tables import ConfigTables
 from schemas.config import SubscriptionSpec
 from schemas.delivery import Delivery, decode_delivery
@@ -145,7 +144,7 @@ class DeliverAgent:
             partition=token.partition,
             assignment=token.assignment,
             max_in_flight=subscription.spec.max_in_flight if subscription else 1,
-            ends_unsent=subscription is None or self._end(delivery, subscription) is not None,
+            ends_unsent=subscription is None or end_of(delivery, subscription, self._now_ms(), self._step) is not None,
             tokens=[(token, delivery)],
         )
 
@@ -210,7 +209,7 @@ class DeliverAgent:
         self._tables.require_open()  # a record that we cannot read was not deleted
         if subscription is None:
             return self._step.cancelled(job.delivery, DELETED)
-        if (end := self._end(job.delivery, subscription)) is not None:
+        if (end := end_of(job.delivery, subscription, self._now_ms(), self._step)) is not None:
             return end
         if delivery is None:
             return self._step.body_gone(job.delivery)
@@ -225,17 +224,6 @@ class DeliverAgent:
         finally:
             del self._unstored[key]
         self._finished.add(job.partition, key, ends=outcome.attempt.ends)
-
-    def _end(self, delivery: Delivery, subscription: Record[SubscriptionSpec]) -> Outcome | None:
-        """What comes of a delivery that must not be attempted any more; `None` of one that must."""
-        if subscription.generation != delivery.generation:
-            return self._step.cancelled(delivery, DELETED)
-        if not subscription.spec.is_active:
-            return self._step.cancelled(delivery, INACTIVE)
-        retry = subscription.spec.retry
-        if self._now_ms() > end_ms_of(delivery.received_ms, delivery.replay_id, retry, delivery.released_ms):
-            return self._step.expired(delivery)
-        return None
 
     async def _request(self, job: Job, delivery: Delivery, subscription: Record[SubscriptionSpec]) -> Outcome:
         self.lanes.begun(job)
