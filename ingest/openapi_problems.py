@@ -1,6 +1,6 @@
 """Example problem documents of the OpenAPI document: made by the class that makes the real ones."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -225,5 +225,6 @@ def _response(problems: dict[str, ProblemError]) -> dict[str, Any]:
         "examples": {name: {"value": document} for name, document in documents.items()},
     }
     response = {"description": f"{title}: {codes}.", "content": {"application/problem+json": content}}
-    headers = {name: _HEADER_SCHEMA for problem in problems.values() for name in problem.headers}
+    having = Counter(name for problem in problems.values() for name in problem.headers)
+    headers = {name: _HEADER_SCHEMA | {"required": count == len(problems)} for name, count in having.items()}
     return response | ({"headers": headers} if headers else {})

@@ -62,7 +62,9 @@ class Projections:
         if self._process is None:
             with ThreadPoolExecutor(1) as beside:  # also from within a running loop
                 beside.submit(asyncio.run, create_streams(self.settings)).result(DEADLINE_S)
-        chosen = {f"HOOKLOG_{name.upper()}": str(value) for name, value in self.settings.model_dump().items()}
+        chosen = {
+            f"HOOKLOG_{name.upper()}": str(value) for name, value in self.settings.model_dump(exclude_none=True).items()
+        }
         command = "from projections.app import run; from runtime.settings import Settings; run(Settings())"
         log = (self.settings.data_dir / "projections.log").open("ab")
         self._process = subprocess.Popen(
