@@ -1,5 +1,6 @@
 """What a key is: its form, its hash, its role and its end; and who can say who made a change."""
 
+import asyncio
 import base64
 import os
 import re
@@ -9,15 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from starlette.requests import Request
 
 from runtime.actor import change_of, sealed_actor, told_actor
 from runtime.api_key import fits, id_in, key_hash, new_key
-from runtime.authorizer import Caller
+from runtime.authorizer import Authorizer, Caller
 from runtime.keyring import Keyring
+from runtime.known_keys import KnownKeys
+from runtime.problem import ProblemError
+from runtime.refresh import Refresher
 from runtime.roles import NEEDED, needed_role
+from runtime.tables import ConfigTables
 from schemas.ids import RECORD_ID
 from schemas.key import ROLES, KeySpec, includes
 from schemas.stored import Record, masked
+from schemas.streams import StreamNames
 
 KEYRING = Keyring.parse("k1:" + base64.b64encode(os.urandom(32)).decode())
 OTHER = Keyring.parse("k2:" + base64.b64encode(os.urandom(32)).decode())
@@ -128,3 +135,35 @@ def test_whoever_has_no_encryption_key_is_shown_as_one_who_produced(claim: str) 
     for header in (claim, forged, f"{forged}x"):
         assert told_actor(KEYRING, {"hl-actor": header}, change).startswith("produced:")
     assert told_actor(KEYRING, {}, change) == ""
+
+
+def authorizer() -> Authorizer:
+    """One that knows no key yet, because Kafka has not answered."""
+    tables = ConfigTables("127.0.0.1:9", StreamNames("x."), KEYRING)
+    return Authorizer("the-admin-key", KnownKeys(tables, Refresher(tables)), lambda: 0)
+
+
+async def status_of(header: str) -> int:
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/",
+        "headers": [(b"authorization", header.encode("latin-1"))],
+        "route_template": "/api/v1/keys",
+    }
+    try:
+        await authorizer()(Request(scope))
+    except ProblemError as problem:
+        return problem.status
+    return 200
+
+
+@given(st.text(st.characters(max_codepoint=255)), st.sampled_from(["", "Bearer ", "bearer hlk_", "Bearer hlk_a_"]))
+def test_whatever_is_sent_as_a_key_is_answered_and_opens_nothing(text: str, before: str) -> None:
+    assert asyncio.run(status_of(f"{before}{text}")) in {401, 503}
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+async def test_the_key_of_the_environment_opens_before_anything_is_known(scheme: str) -> None:
+    assert await status_of(f"{scheme} the-admin-key") == 200
+    assert await status_of(f"{scheme} {new_key('k')}") == 503
