@@ -10,7 +10,7 @@ bin := .venv/bin
 stamp := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check bench bench-delay bench-clients bench-flood bench-isolation faults lock clean
+.PHONY: help up demo test check bench bench-ingest bench-delay bench-clients bench-flood bench-isolation faults lock clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -33,6 +33,9 @@ check: $(stamp) ## Lint, format, types, import layers, tidiness
 
 bench: $(stamp) ## Measure start, memory, latency, and CPU stage by stage: nine minutes
 	$(bin)/python -m benchmarks
+
+bench-ingest: $(stamp) ## Measure what accepting costs beside an ordinary FastAPI route, and slow senders; four minutes
+	$(bin)/python -m benchmarks.ingest
 
 bench-delay: $(stamp) ## Measure how late 200,000 waiting deliveries are released; seven minutes
 	$(bin)/python -m benchmarks.delay

@@ -24,11 +24,12 @@ class Plan:
     Attributes:
         path: of the topic.
         secret: what it is signed with, as GitHub does.
-        count: events.
+        count: requests.
         first: the number of the first; numbers are in the bodies, so that no two are alike.
         connections: each has one request in flight.
         per_second: at a constant rate, or 0 for one after the other as fast as they are answered.
         body_bytes: of each.
+        batch: events in one request; beyond one, each is an item of a JSON array.
     """
 
     port: int
@@ -39,6 +40,27 @@ class Plan:
     connections: int = 64
     per_second: float = 0.0
     body_bytes: int = 1_024
+    batch: int = 1
+
+    def content(self, number: int) -> tuple[bytes, dict[str, str]]:
+        """The body of one request, and its headers as GitHub sends them.
+
+        Args:
+            number: of its only or first event.
+        """
+        events = [self._event(number + index) for index in range(self.batch)]
+        body = b"[" + b",".join(events) + b"]" if self.batch > 1 else events[0]
+        return body, {
+            "Content-Type": "application/json",
+            "User-Agent": "GitHub-Hookshot/044aadd",
+            "X-GitHub-Event": "push",
+            "X-GitHub-Delivery": f"delivery-{number}",
+            "X-Hub-Signature-256": "sha256=" + hmac.new(self.secret.encode(), body, "sha256").hexdigest(),
+        }
+
+    def _event(self, number: int) -> bytes:
+        head = b'{"index": %d, "padding": "' % number
+        return head + b"x" * (self.body_bytes - len(head) - 2) + b'"}'
 
 
 @dataclass
@@ -61,14 +83,10 @@ class Posted:
 
 def request_of(plan: Plan, number: int) -> bytes:
     """One request as GitHub sends it."""
-    head = b'{"index": %d, "padding": "' % number
-    body = head + b"x" * (plan.body_bytes - len(head) - 2) + b'"}'
-    signature = hmac.new(plan.secret.encode(), body, "sha256").hexdigest()
-    return (
-        f"POST {plan.path} HTTP/1.1\r\nHost: 127.0.0.1:{plan.port}\r\nContent-Type: application/json\r\n"
-        f"User-Agent: GitHub-Hookshot/044aadd\r\nX-GitHub-Event: push\r\nX-GitHub-Delivery: delivery-{number}\r\n"
-        f"X-Hub-Signature-256: sha256={signature}\r\nContent-Length: {len(body)}\r\n\r\n"
-    ).encode() + body
+    body, headers = plan.content(number)
+    lines = [f"POST {plan.path} HTTP/1.1", f"Host: 127.0.0.1:{plan.port}", f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
 
 
 class Line(asyncio.Protocol):
@@ -127,7 +145,9 @@ def _length(head: bytes) -> int:
 async def post(plan: Plan) -> Posted:
     """Posts everything; returns when all is answered."""
     loop, posted = asyncio.get_running_loop(), Posted()
-    bodies = [request_of(plan, number) for number in range(plan.first, plan.first + plan.count)]
+    bodies = [
+        request_of(plan, number) for number in range(plan.first, plan.first + plan.count * plan.batch, plan.batch)
+    ]
     ends, lines = [], []
     requests: list[tuple[float, bytes]] = []
     shared = iter(requests)

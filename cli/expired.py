@@ -71,17 +71,18 @@ def _row(item: "Expired") -> dict[str, Any]:
 def _ask(site: "Site") -> "list[Expired]":
     from runtime.expired import read_expired
 
-    known = _run(site, read_expired(site.bootstrap, site.names))
+    known = ask_kafka(site, read_expired(site.bootstrap, site.names))
     return sorted(known.values(), key=lambda item: item.noticed_ms)
 
 
 def _take_note(site: "Site", items: "list[Expired]") -> None:
     from runtime.expired import acknowledged, append_expired
 
-    _run(site, append_expired(site.bootstrap, site.names, acknowledged(items, time.time_ns() // 1_000_000)))
+    ask_kafka(site, append_expired(site.bootstrap, site.names, acknowledged(items, time.time_ns() // 1_000_000)))
 
 
-def _run(site: "Site", asking: Any) -> Any:
+def ask_kafka(site: "Site", asking: Any) -> Any:
+    """What Kafka answers; ends the command when nobody does."""
     import logging
 
     import structlog

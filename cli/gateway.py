@@ -8,6 +8,8 @@ from cli.exits import fail, refuse
 from cli.show import printable
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
     from runtime.settings import Settings
@@ -63,6 +65,8 @@ class Gateway:
                 headers=self._key | dict(headers or {}),
             )
         except httpx.TransportError as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                fail(f"{url} is not trusted ({error}); HOOKLOG_CA names a file with the authorities to trust")
             fail(f"nothing answers at {url} ({error or type(error).__name__}); is `hooklog up` running?")
         if not answer.is_success and answer.status_code not in allow:
             fail(complaint(answer))
@@ -89,15 +93,29 @@ class Gateway:
             return chosen.rstrip("/")
         rows = RunFile(self._settings.data_dir).read() if holder_pid(self._settings.data_dir) else {}
         ports = {"ingest": self._settings.ingest_port, "query": self._settings.query_port}
-        port = rows[_SERVICES[api]].port if _SERVICES[api] in rows else ports[api]
+        row = rows.get(_SERVICES[api])
+        port, https = (row.port, row.https) if row else (ports[api], self._settings.tls_cert is not None)
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self._settings.host, self._settings.host)
-        return f"http://{host}:{port}"
+        return f"{'https' if https else 'http'}://{host}:{port}"
+
+    @cached_property
+    def verify(self) -> "ssl.SSLContext | bool":
+        """What checks who answers, as httpx takes it: whoever gets the key must be who it is for."""
+        if not any(self.url(api).startswith("https") for api in _SERVICES):
+            return True
+        from runtime.asking_tls import UnusableClientFilesError, asking_context
+
+        try:
+            return asking_context(self._settings)
+        except UnusableClientFilesError as error:
+            refuse(error)
 
     @cached_property
     def _client(self) -> "httpx.Client":
         import httpx
 
-        return httpx.Client(timeout=TIMEOUT_S, trust_env=False)  # a proxy has no business on a laptop's loopback
+        # A proxy has no business on a laptop's loopback.
+        return httpx.Client(timeout=TIMEOUT_S, trust_env=False, verify=self.verify)
 
     @cached_property
     def _key(self) -> dict[str, str]:

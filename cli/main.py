@@ -9,6 +9,7 @@ from cli.configure.apply_command import apply
 from cli.configure.schema import schema
 from cli.demo import command as demo
 from cli.doctor.command import doctor
+from cli.encryption import commands as encryption
 from cli.expired import EXAMPLES as EXPIRED_EXAMPLES
 from cli.expired import expired
 from cli.show import with_examples
@@ -99,7 +100,7 @@ def init() -> None:
 
 
 # These import their own heavy parts when they are called.
-for group in (source_commands.app, topic_commands.app, subscription_commands.app, keys.app):
+for group in (source_commands.app, topic_commands.app, subscription_commands.app, keys.app, encryption.app):
     app.add_typer(group, rich_help_panel=CONFIGURE)
 for panel, command, examples in (
     (RUN, demo.demo, demo.EXAMPLES),

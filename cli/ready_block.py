@@ -27,7 +27,7 @@ def print_ready_block(settings: Settings, took_s: float) -> None:
 
 
 def _facts(settings: Settings) -> dict[str, str]:
-    ingest, query = _url(settings, settings.ingest_port), _url(settings, settings.query_port)
+    ingest, query = _api(settings, settings.ingest_port), _api(settings, settings.query_port)
     return {
         "Ingest API": f"{ingest}/api/v1   (docs: {ingest}/docs)",
         "Query API": f"{query}/api/v1   (docs: {query}/docs)",
@@ -39,12 +39,12 @@ def _facts(settings: Settings) -> dict[str, str]:
 
 
 def _commands(settings: Settings) -> dict[str, str]:
-    ingest = _url(settings, settings.ingest_port)
+    ingest = _api(settings, settings.ingest_port)
     return {
         "Create a source": admin_line(settings, "sources", {"id": "demo", "auth_type": "none"}),
         "and a topic": admin_line(settings, "topics", {"id": "demo", "source_id": "demo"}),
         "Subscribe to it": kcat_line(settings),
-        "Send an event": f"curl -sS {ingest}/api/v1/ingest/demo {_json({'type': 'hello'})}",
+        "Send an event": f"{_curl(settings)} {ingest}/api/v1/ingest/demo {_json({'type': 'hello'})}",
     }
 
 
@@ -52,7 +52,7 @@ def admin_line(settings: Settings, kind: str, record: dict[str, str]) -> str:
     """Return a command that creates a record over HTTP, as a person can paste it."""
     key = "$HOOKLOG_ADMIN_KEY" if settings.admin_key else f"$(cat {shlex.quote(_shown(admin_key_file(settings)))})"
     return (
-        f"curl -sS {_url(settings, settings.ingest_port)}/api/v1/{kind} "
+        f"{_curl(settings)} {_api(settings, settings.ingest_port)}/api/v1/{kind} "
         f'-H "Authorization: Bearer {key}" {_json(record)}'
     )
 
@@ -67,6 +67,16 @@ def kcat_line(settings: Settings) -> str:
     stream = StreamNames(settings.kafka_prefix)(INTAKE["subscriptions"])
     record = json.dumps({"topic_id": "demo", "target_url": "http://127.0.0.1:9000/"}, separators=(",", ":"))
     return f"echo 'demo:{record}' | kcat -P -b {settings.bootstrap} -t {stream} -K:"
+
+
+def _curl(settings: Settings) -> str:
+    files = {"--cacert": settings.ca, "--cert": settings.client_cert, "--key": settings.client_key}
+    given = [f" {option} {shlex.quote(_shown(file))}" for option, file in files.items() if file and settings.tls_cert]
+    return "curl -sS" + "".join(given)
+
+
+def _api(settings: Settings, port: int) -> str:
+    return _url(settings, port).replace("http", "https" if settings.tls_cert else "http", 1)
 
 
 def _url(settings: Settings, port: int) -> str:

@@ -15,10 +15,11 @@ def serve(service: str) -> None:
     from rules.verify.plugins import PluginError
     from runtime.keyring import UnusableKeyringError
     from runtime.secrets_files import SetSecretError
+    from runtime.tls_files import UnusableTlsFilesError
 
     try:
         importlib.import_module(f"{service}.app").run(settings)
-    except (SetSecretError, UnusableKeyringError, PluginError) as error:
+    except (SetSecretError, UnusableKeyringError, UnusableTlsFilesError, PluginError) as error:
         refuse(error)
     except KeyboardInterrupt:
         raise SystemExit(0) from None  # Ctrl-C is how a person stops it

@@ -8,18 +8,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypedDict
 
 from cli.environment import read_settings
-from cli.exits import FAILED, OK
+from cli.exits import FAILED, OK, refuse
 
 if TYPE_CHECKING:
     from runtime.settings import Settings
 
 
 class ServiceStatus(TypedDict):
-    """One service: its process (None when this machine's supervisor does not run it), and its answer."""
+    """One service: its process (None when this machine's supervisor does not run it), its answer, what it waits for."""
 
     pid: int | None
     ready: bool
     port: int
+    waits_for: str | None
 
 
 class Status(TypedDict):
@@ -33,7 +34,12 @@ def status(as_json: bool) -> None:
     """Print the state; exit code 0 when everything is ready, else 1."""
     settings = read_settings()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # "cannot connect" is an answer here, no error
-    found, missing = asyncio.run(_ask(settings))
+    from runtime.asking_tls import UnusableClientFilesError
+
+    try:
+        found, missing = asyncio.run(_ask(settings))
+    except UnusableClientFilesError as error:
+        refuse(error)
     if as_json:
         sys.stdout.write(json.dumps(found) + "\n")
     else:
@@ -43,6 +49,7 @@ def status(as_json: bool) -> None:
 
 async def _ask(settings: "Settings") -> tuple[Status, dict[str, str]]:
     """Ask everybody at once; returns the state, and what each unready service waits for."""
+    from runtime.asking_tls import probing_context
     from runtime.supervisor.data_lock import holder_pid
     from runtime.supervisor.http_probe import ask_ready
     from runtime.supervisor.run_file import RunFile
@@ -52,20 +59,24 @@ async def _ask(settings: "Settings") -> tuple[Status, dict[str, str]]:
     pids = {name: row.pid for name, row in rows.items()}
     # What a supervisor wrote down goes before the settings: this terminal may not have the variables it ran with.
     specs = [
-        replace(spec, port=rows[spec.name].port) if spec.name in rows else spec for spec in service_table(settings)
+        replace(spec, port=rows[spec.name].port, tls=probing_context(settings) if rows[spec.name].https else None)
+        if spec.name in rows
+        else spec
+        for spec in service_table(settings)
     ]
     bootstrap = f"127.0.0.1:{rows['kafka'].port}" if "kafka" in rows else settings.bootstrap
     kafka_ready, answers = await asyncio.gather(
         _kafka_ready(bootstrap),
-        asyncio.gather(*(ask_ready(spec.host, spec.port) for spec in specs)),
+        asyncio.gather(*(ask_ready(spec.host, spec.port, spec.tls) for spec in specs)),
     )
     kafka_port = int(bootstrap.partition(",")[0].rpartition(":")[2])
-    services = {"kafka": ServiceStatus(pid=pids.get("kafka"), ready=kafka_ready, port=kafka_port)}
     missing = {} if kafka_ready else {"kafka": "does not answer"}
-    for spec, answer in zip(specs, answers, strict=True):
-        services[spec.name] = ServiceStatus(pid=pids.get(spec.name), ready=answer.ready, port=spec.port)
-        if not answer.ready:
-            missing[spec.name] = answer.missing
+    missing |= {spec.name: each.missing for spec, each in zip(specs, answers, strict=True) if not each.ready}
+    ports = {"kafka": kafka_port} | {spec.name: spec.port for spec in specs}
+    services = {
+        name: ServiceStatus(pid=pids.get(name), ready=name not in missing, port=port, waits_for=missing.get(name))
+        for name, port in ports.items()
+    }
     return Status(ready=not missing, services=services), missing
 
 

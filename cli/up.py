@@ -9,8 +9,9 @@ import time
 import structlog
 
 from cli.environment import read_settings
-from cli.exits import fail
+from cli.exits import fail, refuse
 from cli.ready_block import print_ready_block
+from runtime.asking_tls import UnusableClientFilesError, probing_context
 from runtime.embedded.kafka import EmbeddedKafka
 from runtime.secrets_files import SetSecretError, load_admin_key, load_encryption_keys, make_data_dir
 from runtime.settings import Settings
@@ -21,6 +22,7 @@ from runtime.supervisor.run_file import RunFile
 from runtime.supervisor.services import child_environment, port_table, service_table
 from runtime.supervisor.supervisor import Supervisor
 from runtime.supervisor.unit import KafkaUnit, ServiceUnit
+from runtime.tls_files import TlsFiles, UnusableTlsFilesError
 
 PREPARE_TIMEOUT_S = 60.0  # creating every stream on a loaded laptop takes two seconds
 
@@ -28,6 +30,7 @@ PREPARE_TIMEOUT_S = 60.0  # creating every stream on a loaded laptop takes two s
 def up() -> None:
     """Start everything, keep it running, and stop it in order on Ctrl-C; returns when all has stopped."""
     settings = read_settings()
+    _check_tls(settings)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # refused connections are how a start looks
     try:
         make_data_dir(settings)
@@ -39,6 +42,19 @@ def up() -> None:
     except (StopTheOtherError, FreePortError, SetSecretError, OSError) as error:
         fail(error)
     raise SystemExit(code)
+
+
+def _check_tls(settings: Settings) -> None:
+    """Refuse what every service would refuse, and what would leave the supervisor unable to ask them."""
+    if settings.tls_client_ca and not settings.client_cert:
+        refuse("HOOKLOG_TLS_CLIENT_CA asks everybody for a certificate, this supervisor too: set HOOKLOG_CLIENT_CERT")
+    try:
+        files = TlsFiles.of(settings)
+        if files:
+            files.context()
+            probing_context(settings)
+    except (UnusableTlsFilesError, UnusableClientFilesError) as error:
+        refuse(error)
 
 
 async def _run(settings: Settings) -> int:

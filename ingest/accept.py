@@ -1,19 +1,30 @@
 """The way of a request to an event: find its source, read it, verify it, name it, store it."""
 
 import time
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
+from ingest.contents import told_of
 from ingest.directory import Destination, Directory
+from ingest.doorkeeper import Doorkeeper
+from ingest.event_making import Common, make_event
+from ingest.event_schemas import EventSchemas
+from ingest.received import Received, verifier_for
 from ingest.recent import RecentIds
 from ingest.reception import MAX_CONTENT_TYPE_CHARS, Reception
-from ingest.trace import traceparent_of
-from rules.identify import identify
-from rules.verify import SignedRequest, VerificationError, Verifier, verifier_of, verify
+from ingest.source_limits import SourceLimits, require_allowed
+from ingest.waiting import WaitingEvents
+from rules.told import Item
+from rules.verify import Answer, SignedRequest, VerificationError, Verifier, verify
 from runtime.kafka import Appender, NotStoredError, RecordTooLargeError
 from runtime.problem import ProblemError
 from schemas.config import SourceSpec
 from schemas.event import Event, encode_event
-from schemas.ids import new_id
 from schemas.streams import EVENTS
+
+_Proved = TypeVar("_Proved")
 
 ACK_DEADLINE_S = 10.0
 """GitHub and Slack give up after 10 s and 3 s; an ack takes 2 ms, or Kafka is away."""
@@ -39,56 +50,179 @@ class Acceptor:
 
     Args:
         directory: finds topics.
+        schemas: hold bodies against what their topic says.
         appender: stores events.
         max_body_bytes: for sources that set no lower limit.
+        doorkeeper: turns away who keeps failing.
+        waiting: counts the events that wait for their ack.
+
+    Attributes:
+        recent: what was accepted lately.
     """
 
-    def __init__(self, directory: Directory, appender: Appender, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        schemas: EventSchemas,
+        appender: Appender,
+        max_body_bytes: int,
+        *,
+        doorkeeper: Doorkeeper,
+        waiting: WaitingEvents,
+    ) -> None:
         self._directory = directory
+        self._schemas = schemas
         self._appender = appender
         self._max_body_bytes = max_body_bytes
-        self._recent = RecentIds()
+        self.recent = RecentIds()
+        self._limits = SourceLimits()
+        self._doorkeeper = doorkeeper
+        self._waiting = waiting
 
-    async def accept(self, reception: Reception) -> tuple[Event, bool]:
-        """The event, stored: Kafka has confirmed it; and whether it is known to repeat another.
+    async def receive(self, reception: Reception) -> Received:
+        """What the request brings, from whom and for which topic: read, verified, and not stored.
 
         Raises:
             ProblemError: it is no event; the request may be repeated when the status is 503.
             AnswerInsteadError: it is no event, and is to be answered.
             SenderGoneError: the sender hung up.
         """
-        if reception.wanted_source:
-            await self._choose_topic(reception)
-        destination = await self._directory.find(reception.topic_id)
+        return await self._welcome(reception, self._receive(reception))
+
+    async def _receive(self, reception: Reception) -> Received:
+        destination = await self._find(reception)
         source = destination.source.spec
-        _note_source(reception, source)
         _require_readable(reception)
         body = await reception.body.read(min(self._max_body_bytes, source.max_body_bytes or self._max_body_bytes))
-        destination = await self._verified(reception, destination, body)
+        destination, _ = await self._held_to(destination, reception, lambda source: _verify(source, reception, body))
+        if destination.source.spec.all_secrets:  # who needs none has proved nothing
+            self._doorkeeper.note_proof(reception.source_ip)
         _answer_questions(destination.source.spec, reception, body)
-        event, key = _event(reception, destination, body)
+        return Received(destination, body)
+
+    def charge(self, reception: Reception, received: Received, count: int) -> None:
+        """Counts verified events against the limit of their source.
+
+        Raises:
+            ProblemError: 429, it has sent too many.
+        """
+        reception.quota = self._limits.charge(received.destination.source.spec, count)
+
+    async def accept(self, reception: Reception, received: Received) -> tuple[Event, bool]:
+        """The event, stored: Kafka has confirmed it; and whether it is known to repeat another.
+
+        Raises:
+            ProblemError: it is none, or not stored; the request may be repeated when the status is 503.
+        """
+        try:
+            event, key = self._event(reception, received)
+        except ProblemError:
+            # The schema may have been changed a moment ago: refuse only by the newest.
+            newest = await self.newest(reception, received)
+            if newest is None:
+                raise
+            event, key = self._event(reception, newest)
         await self._store(event, key)
-        return event, self._recent.repeats(event, key)
+        return event, self.recent.repeats(event, key)
+
+    async def handshake(self, reception: Reception) -> Answer | None:
+        """What the sender's GET is answered; `None` when its provider asks nothing so.
+
+        Raises:
+            ProblemError: it proves nobody, or there is no such topic.
+        """
+        return await self._welcome(reception, self._handshake(reception))
+
+    async def _handshake(self, reception: Reception) -> Answer | None:
+        destination = await self._find(reception)
+        _, answer = await self._held_to(destination, reception, lambda source: _handshake(source, reception))
+        return answer
+
+    async def find(self, reception: Reception) -> Destination:
+        """Where a request goes; the reception knows from then on whose rules apply.
+
+        Raises:
+            ProblemError: 403 its address may not send there; 404 or 409 there is no such topic; 429 it kept failing;
+                503 nobody can tell now.
+        """
+        return await self._welcome(reception, self._find(reception))
+
+    async def _find(self, reception: Reception) -> Destination:
+        if reception.wanted_source:
+            await self._choose_topic(reception)
+        return await self._allowed(reception, await self._directory.find(reception.topic_id))
+
+    async def _welcome(self, reception: Reception, work: Coroutine[Any, Any, _Proved]) -> _Proved:
+        try:
+            self._doorkeeper.require_welcome(reception.source_ip)
+            return await work
+        except ProblemError as problem:
+            self._doorkeeper.note_problem(reception.source_ip, problem)
+            raise
+        finally:
+            work.close()
 
     async def _choose_topic(self, reception: Reception) -> None:
         source = await self._directory.find_source(reception.wanted_source)
         _note_source(reception, source)
         reception.topic_id = await self._directory.default_topic(source.id)
 
-    async def _verified(self, reception: Reception, destination: Destination, body: bytes) -> Destination:
+    async def _allowed(self, reception: Reception, destination: Destination) -> Destination:
+        _note_source(reception, destination.source.spec)
         try:
-            _verify(destination.source.spec, reception, body)
+            require_allowed(destination.source.spec, reception.source_ip)
+        except ProblemError:
+            # As with secrets: the list may have been changed a moment ago.
+            destination = await self._directory.find_again(reception.topic_id)
+            _note_source(reception, destination.source.spec)
+            require_allowed(destination.source.spec, reception.source_ip)
+        return destination
+
+    async def _held_to(
+        self, destination: Destination, reception: Reception, proof: Callable[[SourceSpec], _Proved]
+    ) -> tuple[Destination, _Proved]:
+        try:
+            return destination, proof(destination.source.spec)
         except VerificationError:
             # The secret may have been changed a moment ago: refuse only by the newest.
             destination = await self._directory.find_again(reception.topic_id)
             _note_source(reception, destination.source.spec)  # also the header with the secret may be another
             try:
-                _verify(destination.source.spec, reception, body)
+                return destination, proof(destination.source.spec)
             except VerificationError as error:
                 raise ProblemError(403, error.code, error.detail) from error
-        return destination
+
+    async def newest(self, reception: Reception, received: Received) -> Received | None:
+        """The same request by what its topic and source say now; `None` when the topic is as it was.
+
+        Raises:
+            ProblemError: it is none by that.
+        """
+        newest = await self._directory.find_again(reception.topic_id)
+        if newest.topic is received.destination.topic:
+            return None
+        body = received.body
+        newest, _ = await self._held_to(newest, reception, lambda source: _verify(source, reception, body))
+        return Received(newest, body)
+
+    def event_of(
+        self, reception: Reception, received: Received, item: Item, common: Common, among: str = ""
+    ) -> tuple[Event, str]:
+        """The event that an item is, and the key of its record; marked when it is not as its schema says.
+
+        Raises:
+            ProblemError: 422, its topic wants that refused.
+        """
+        event, key = make_event(reception, received, item, common, among)
+        fault = self._schemas.mark_of(received.destination.topic, event.event_type, item.body)
+        return (replace(event, schema_fault=fault) if fault else event), key
+
+    def _event(self, reception: Reception, received: Received) -> tuple[Event, str]:
+        item = Item(received.body, told_of(reception, received.verifier, received.body))
+        return self.event_of(reception, received, item, Common.of(reception, reception.content_type))
 
     async def _store(self, event: Event, key: str) -> None:
+        self._waiting.enter()
         try:
             await self._appender.append(
                 EVENTS, event.body, key=key.encode(), headers=encode_event(event), timeout_s=ACK_DEADLINE_S
@@ -103,25 +237,27 @@ class Acceptor:
                 "Kafka has not confirmed the event; send it again",
                 headers={"Retry-After": str(RETRY_AFTER_S)},
             ) from error
-
-
-def _verifier(source: SourceSpec) -> Verifier:
-    verifier = verifier_of(source.auth_type)
-    if verifier is None:  # a newer release knows it; this one must not let anybody in
-        raise ProblemError(403, "auth_type_unknown", "the source names a verification that does not exist here")
-    return verifier
+        finally:
+            self._waiting.leave()
 
 
 def _note_source(reception: Reception, source: SourceSpec) -> None:
-    reception.at_source(source, _verifier(source).credential_headers(source.auth_config))
+    reception.at_source(source, verifier_for(source))
 
 
 def _verify(source: SourceSpec, reception: Reception, body: bytes) -> None:
     verify(source.auth_type, _signed_request(source, reception, body))
 
 
+def _handshake(source: SourceSpec, reception: Reception) -> Answer | None:
+    return verifier_for(source).handshake(_signed_request(source, reception, b""))
+
+
 def _answer_questions(source: SourceSpec, reception: Reception, body: bytes) -> None:
-    answer = _verifier(source).answer(_signed_request(source, reception, body))
+    verifier = verifier_for(source)
+    if type(verifier).answer is Verifier.answer:
+        return  # most providers ask nothing
+    answer = verifier.answer(_signed_request(source, reception, body))
     if answer is not None:
         raise AnswerInsteadError(answer)
 
@@ -139,33 +275,10 @@ def _signed_request(source: SourceSpec, reception: Reception, body: bytes) -> Si
 
 
 def _require_readable(reception: Reception) -> None:
-    encoding = reception.headers.text("content-encoding").lower()
+    encoding = b",".join(reception.headers.all("content-encoding")).decode("latin-1").strip().lower()
     if encoding not in {"", "identity"}:
-        raise ProblemError(415, "content_encoding", f"Content-Encoding {encoding[:64]} is not taken: send it plain")
+        # Signatures are of the bytes as sent, so unpacking would only feed bombs (RFC 9110, section 15.5.16).
+        detail = f"Content-Encoding {encoding[:64]} is not taken: send it plain"
+        raise ProblemError(415, "content_encoding", detail, headers={"Accept-Encoding": "identity"})
     if len(reception.content_type) > MAX_CONTENT_TYPE_CHARS:
         raise ProblemError(415, detail=f"Content-Type has more than {MAX_CONTENT_TYPE_CHARS} characters")
-
-
-def _event(reception: Reception, destination: Destination, body: bytes) -> tuple[Event, str]:
-    verifier = _verifier(destination.source.spec)
-    identity = identify(
-        destination.topic,
-        reception.headers,
-        body,
-        event_type=verifier.event_type,
-        dedup_id=verifier.dedup_id,
-    )
-    event = Event(
-        event_id=new_id(),
-        topic_id=destination.topic.id,
-        source_id=destination.source.spec.id,
-        event_type=identity.event_type,
-        received_ms=time.time_ns() // 1_000_000,
-        body=body,
-        content_type=reception.content_type,
-        source_ip=reception.source_ip,
-        dedup_id=identity.dedup_id,
-        traceparent=traceparent_of(reception.headers),
-        request_headers=reception.kept_headers(),
-    )
-    return event, identity.partition_key(event.event_id)

@@ -18,6 +18,7 @@ from runtime.keyring import Keyring
 from runtime.secrets_files import load_admin_key, load_encryption_keys
 from runtime.settings import Settings
 from runtime.telemetry import configure_logging
+from runtime.tls_files import served_tls
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +29,7 @@ def run(settings: Settings) -> None:
     Raises:
         SetSecretError: a secret is missing.
         UnusableKeyringError: the encryption keys cannot be used.
+        UnusableTlsFilesError: certificate, key or authorities cannot be used.
         PluginError: a verifier that is installed cannot be used.
         SystemExit: with status 1, the port is taken or a part failed; the log says which.
     """
@@ -52,9 +54,11 @@ class IngestService:
 
     def __init__(self, settings: Settings) -> None:
         self._parts = Parts(settings, Keyring.parse(load_encryption_keys(settings)))
-        access = Access(load_admin_key(settings), settings.allowed_host_names)
+        access = Access(load_admin_key(settings), settings.allowed_host_names, settings.trusted_networks)
         app = build_app(self._parts, access, version("hooklog"), self._lifespan)
-        self.server: Server = build_server(app, settings.host, settings.ingest_port)
+        tls = served_tls(settings, self._parts.registry)
+        turned_away = self._parts.metrics.turned_away
+        self.server: Server = build_server(app, settings.host, settings.ingest_port, turned_away, tls)
         self._failure: BaseException | None = None
 
     async def serve(self, *, handle_signals: bool = False) -> None:

@@ -1,6 +1,8 @@
 """Reads a request's body within limits of size, time and memory: whole or refused, never cut off."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import suppress
 
 from starlette.types import Receive
 
@@ -13,10 +15,21 @@ MAX_HELD_BYTES = 268_435_456
 BODY_DEADLINE_S = 30.0
 """A megabyte in half a minute is 280 kbit/s: slower is an attack or a broken line."""
 
+BODY_GRACE_S = 10.0
+"""As a head has: a body of the usual few KiB is one packet or two."""
+
+LEAST_BYTES_PER_S = 4_096
+"""What a body must bring for each second beyond: who drips holds a connection for ten seconds, not for thirty."""
+
 MAX_DISCARD_BYTES = 4_194_304
 """A sender that is refused early reads the answer only after it has sent its body; this much is let pass."""
 
 _DISCARD_S = 2.0
+
+
+def never() -> bool:
+    """For those who cannot tell."""
+    return False
 
 
 class SenderGoneError(Exception):
@@ -31,7 +44,12 @@ class BodyBudget:
     """
 
     def __init__(self, max_bytes: int = MAX_HELD_BYTES) -> None:
-        self._free_bytes = max_bytes
+        self._max_bytes = self._free_bytes = max_bytes
+
+    @property
+    def held_bytes(self) -> int:
+        """How many are reserved now."""
+        return self._max_bytes - self._free_bytes
 
     def take(self, count: int) -> None:
         """Reserves bytes.
@@ -56,6 +74,7 @@ class BodyReader:
         headers: of the request.
         budget: what all bodies share.
         deadline_s: seconds from the beginning of `read` to the last byte.
+        is_ready: whether the rest of it is there: a timer costs as much as verifying a signature.
 
     Attributes:
         received_bytes: how many bytes of it were read.
@@ -69,12 +88,14 @@ class BodyReader:
         budget: BodyBudget,
         *,
         deadline_s: float = BODY_DEADLINE_S,
+        is_ready: Callable[[], bool] = never,
     ) -> None:
         self._receive = receive
         self._headers = headers
         self._budget = budget
         self._deadline_s = deadline_s
-        self._chunks: list[bytes] = []
+        self._read: bytes | bytearray = b""
+        self._is_ready = is_ready
         self._held_bytes = 0
         self.received_bytes = 0
         self.complete = False
@@ -89,17 +110,33 @@ class BodyReader:
         declared = self._headers.text("content-length")
         if declared.isdigit() and int(declared) > max_bytes:
             raise _too_large(max_bytes)
+        if self._is_ready():
+            await self._next(max_bytes)
         try:
-            async with asyncio.timeout(self._deadline_s):
-                while not self.complete:
-                    await self._next(max_bytes)
+            if not self.complete:
+                await self._rest(max_bytes)
         except TimeoutError:
-            raise ProblemError(408, "body_too_slow", f"no complete body after {self._deadline_s:g} s") from None
-        return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+            raise ProblemError(408, "body_too_slow", f"no complete body after {self._patience_s():.3g} s") from None
+        return bytes(self._read)
+
+    async def _rest(self, max_bytes: int) -> None:
+        began_s = asyncio.get_running_loop().time()
+        async with asyncio.timeout_at(began_s + self._patience_s()) as deadline:
+            while not self.complete:
+                await self._next(max_bytes)
+                deadline.reschedule(began_s + self._patience_s())
 
     def beginning(self, max_bytes: int) -> bytes:
         """The first bytes of what was read."""
-        return b"".join(self._chunks)[:max_bytes]
+        return bytes(self._read[:max_bytes])
+
+    async def peek(self, max_bytes: int) -> bytes:
+        """The beginning of a body that was refused: read now, for a short while, unless it was read before."""
+        with suppress(TimeoutError, SenderGoneError):
+            async with asyncio.timeout(_DISCARD_S):
+                while not self.complete and self.received_bytes < max_bytes and not self._headers.text("expect"):
+                    self._hold((await self._message())[:max_bytes])  # of more, nothing is held
+        return self.beginning(max_bytes)
 
     async def discard_rest(self) -> None:
         """Reads on for a short while, so that the sender comes to read the answer."""
@@ -115,9 +152,12 @@ class BodyReader:
 
     def release(self) -> None:
         """Returns the memory; the body must not be used any more."""
-        self._chunks.clear()
+        self._read = b""
         self._budget.give(self._held_bytes)
         self._held_bytes = 0
+
+    def _patience_s(self) -> float:
+        return min(self._deadline_s, BODY_GRACE_S + self.received_bytes / LEAST_BYTES_PER_S)
 
     async def _next(self, max_bytes: int) -> None:
         chunk = await self._message()
@@ -125,7 +165,15 @@ class BodyReader:
             raise _too_large(max_bytes)
         self._budget.take(len(chunk))
         self._held_bytes += len(chunk)
-        self._chunks.append(chunk)
+        self._hold(chunk)
+
+    def _hold(self, chunk: bytes) -> None:
+        if not self._read:
+            self._read = chunk  # most bodies are one piece
+        elif isinstance(self._read, bytearray):
+            self._read += chunk
+        else:
+            self._read = bytearray(self._read) + chunk
 
     async def _message(self) -> bytes:
         message = await self._receive()

@@ -12,7 +12,7 @@ from runtime.kafka import Appender, NotStoredError, RecordTooLargeError
 from runtime.keyring import Keyring
 from runtime.outcomes import OutcomeReader
 from runtime.problem import ProblemError
-from runtime.tables import ConfigTables
+from runtime.tables import ConfigTables, LockedTablesError
 from schemas.config import Spec
 from schemas.outcome import Outcome, OutcomeAction, OutcomeResult
 from schemas.stored import sealed_document
@@ -71,6 +71,10 @@ class ConfigCommands:
         except TimeoutError:
             detail = "the configuration cannot be read from Kafka now"
             raise ProblemError(503, detail=detail, headers=_RETRY_LATER) from None
+        try:
+            self._tables.require_open()
+        except LockedTablesError as error:  # to answer without those records would tell that there are none
+            raise ProblemError(503, detail=str(error), headers=_RETRY_LATER) from None
 
     async def put(self, spec: Spec, if_version: int | None, actor: str) -> Outcome:
         """Makes a record what the spec says.

@@ -9,12 +9,13 @@ from pydantic import ValidationError
 
 from rules.cel import expression_faults
 from rules.certificates import UnusableTlsError, check_tls
+from rules.event_schema import event_type_errors
 from rules.merge_patch import merge_patch
 from rules.sign import UnusableSecretError, signing_key
 from rules.verify import AuthConfigError, check_config
 from runtime.problem import ProblemError, field_errors
 from schemas.config import SPECS, SourceSpec, Spec, SubscriptionSpec, TopicSpec, check_unreserved
-from schemas.stored import MASK, SHOWN_ONLY, Record, secrets_in, unmasked
+from schemas.stored import MASK, SHOWN_ONLY, Record, map_secrets, mask_faults, secrets_in, unmasked
 from schemas.values import MAX_DEPTH, is_too_deep
 
 MAX_DOCUMENT_BYTES = 229_376
@@ -76,9 +77,12 @@ def with_kept_secrets(kind: str, document: Document, current: Record[Spec] | Non
 
 
 def patched(document: Document, current: Record[Spec]) -> Document:
-    """The current record with a merge patch applied; secrets that are masked or not mentioned stay as they are."""
+    """The current record with a merge patch applied; secrets that are masked or not mentioned stay as they are.
+
+    But for those that would be sent to another origin (`unmasked`): they stay masks.
+    """
     whole = current.spec.model_dump(mode="json", exclude_none=True)
-    return unmasked(merge_patch(whole, document), whole)
+    return unmasked(merge_patch(map_secrets(whole, lambda _: MASK), document), whole)
 
 
 def with_generated_secret(kind: str, document: Document) -> Document:
@@ -111,6 +115,8 @@ def check_document(kind: str, document: Document) -> Spec:
         errors += _expression_errors(document)
     if isinstance(spec, SubscriptionSpec):
         errors += _tls_errors(spec)
+    if isinstance(spec, TopicSpec):
+        errors += [{"field": field, "message": message} for field, message in event_type_errors(spec.event_types)]
     if errors or spec is None:
         raise _invalid(errors)
     return spec
@@ -129,8 +135,7 @@ def _id_errors(spec: Spec | None) -> FieldErrors:
 
 
 def _mask_errors(document: Document) -> FieldErrors:
-    message = "is a mask, and there is no secret that it could stand for"
-    return [{"field": field, "message": message} for field, text in secrets_in(document) if text == MASK]
+    return [{"field": field, "message": message} for field, message in mask_faults(document)]
 
 
 def _auth_errors(document: Document) -> FieldErrors:

@@ -67,9 +67,9 @@ class Directory:
             raise _no_source(source_id)
         if not self._tables.loaded:
             raise _not_current()
-        if self._tables.source(source_id) is None:
+        if self._source(source_id) is None:
             await self._refresh()
-        source = self._tables.source(source_id)
+        source = self._source(source_id)
         if source is None:
             raise _no_source(source_id)
         return source.spec
@@ -112,8 +112,14 @@ class Directory:
         if topic_id.startswith(RESERVED_PREFIX):
             return None  # also when an older release took such a record: nobody may post what Hooklog itself tells
         topic = self._tables.topic(topic_id)
-        source = self._tables.source(topic.spec.source_id) if topic else None
+        source = self._source(topic.spec.source_id) if topic else None
         return Destination(topic.spec, source) if topic and source else None
+
+    def _source(self, source_id: str) -> Record[SourceSpec] | None:
+        # One that our keys do not open is not gone, and what it said before may let in whom it was changed against.
+        if source_id in self._tables.table(SourceSpec.kind).locked:
+            raise _not_current()
+        return self._tables.source(source_id)
 
     def _missing(self, topic_id: str) -> ProblemError:
         topic = self._tables.topic(topic_id)

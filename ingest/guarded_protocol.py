@@ -1,60 +1,114 @@
-"""uvicorn's HTTP protocol with the limits that it lacks: the size of a head, and the time to send one.
+"""uvicorn's HTTP protocol with the limits that it lacks.
 
-Measured without them: 120 MiB of one header line are taken, and a connection that sends nothing, or a byte now
-and then, stays open for ever.
+Measured without them: 120 MiB of one header line are taken; a connection that sends nothing, or a byte now and then, or
+reads no answer, stays open for ever; what one packet holds of pipelined requests is all taken in; and the body of a
+request that asks for an upgrade, as Java's client does by default, is lost, or taken for the next request.
 """
 
 import asyncio
+import socket
+import struct
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-MAX_HEAD_BYTES = 32_768
-"""As nginx takes by default; providers send 2 KiB."""
+from ingest.exchange import Exchange
+from ingest.turned_away import CountedState, answer
+from rules.request_head import MALFORMED, MAX_HEAD_BYTES, TOO_LARGE, TOO_MUCH_FRAMING, TOO_SLOW, HeadFault, head_fault
 
 HEAD_DEADLINE_S = 10.0
 """A head is one packet or two."""
 
-_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+UNREAD_DEADLINE_S = 30.0
+"""The largest answer is a page of a list, some hundred KiB: slower is nobody who reads."""
+
+MAX_PIPELINED = 64
+"""Requests that wait behind one of the same connection; each costs some KiB, and no sender of webhooks does that."""
+
+FRAMING_PER_BYTE = 16
+"""Bytes around each byte of a chunked body: chunks of one byte have five. More is chunk extensions or trailers."""
+
+
+class _RefusedError(Exception):
+    """Stops the parser."""
+
+
+class _Trailers(list[tuple[bytes, bytes]]):
+    """Takes trailer fields and forgets them: among the headers they could be mistaken for them (RFC 9110, 6.5.1)."""
+
+    def append(self, _: tuple[bytes, bytes]) -> None:
+        """Keeps nothing."""
 
 
 class GuardedProtocol(HttpToolsProtocol):
     """One connection; the server calls `close_when_late` now and then."""
 
+    server_state: CountedState
     _waiting_since_s: float | None = None
     """Since when it owes us a head, or the rest of a body that was answered already."""
-    _head_bytes = 0
+    _idle_since_s: float | None = None
+    """Since when everything is answered, and nothing asked."""
+    _unread_since_s: float | None = None
+    """Since when it does not read what we answer."""
+    _closing_since_s: float | None = None
+    _message_bytes = 0
+    _body_bytes = 0
+    _messages_begun = 0
     _in_message = False
     _in_head = True
+    _fault: HeadFault | None = None
+    _deaf = False
+    """Whether nothing more is read: it closes when what was asked before is answered."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as upstream
         """Starts the clock: a silent connection is closed as well."""
         super().connection_made(transport)
         self._waiting_since_s = self.loop.time()
+        if self.server_state.full:
+            self.server_state.count("full")
+            transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Counts what belongs to a head that is not complete."""
+        """Counts what belongs to a message that is not complete."""
+        if self._deaf:
+            return
+        self._idle_since_s = None
         if not self._in_message and self._waiting_since_s is None:
             self._waiting_since_s = self.loop.time()  # blank lines between requests are no request
+        fresh, begun = not self._in_message, self._messages_begun
         super().data_received(data)
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self._close(_TOO_LARGE)
+        begun = self._messages_begun - begun
+        if begun == 0 or (fresh and begun == 1):  # else most of it belongs to the messages before
+            self._message_bytes += len(data)
+        if self._in_head and self._message_bytes > MAX_HEAD_BYTES:
+            self._refuse(TOO_LARGE)
+        elif self._message_bytes - self._body_bytes * (FRAMING_PER_BYTE + 1) > 2 * MAX_HEAD_BYTES and self._in_message:
+            self._refuse(TOO_MUCH_FRAMING)
 
     def on_message_begin(self) -> None:
         """A head begins."""
         super().on_message_begin()
         self._in_message = self._in_head = True
-        self._head_bytes = 0
+        self._message_bytes = self._body_bytes = 0
+        self._messages_begun += 1
         if self._waiting_since_s is None:
             self._waiting_since_s = self.loop.time()
 
     def on_headers_complete(self) -> None:
         """The head is there; the body has a deadline of its own where it is read."""
+        upgrade = self.parser.should_upgrade()
+        self._fault = head_fault(self.parser.get_http_version(), self.url, self.headers, upgrade=upgrade)
+        if self._fault is not None or len(self.pipeline) >= MAX_PIPELINED:
+            raise _RefusedError
         self._in_head = False
         self._waiting_since_s = None
         super().on_headers_complete()
+        self.headers = _Trailers()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        self._body_bytes += len(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The body is there."""
@@ -62,23 +116,72 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_message = False
         self._waiting_since_s = None
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override] # as above
+        super()._start_asgi_task(cycle, Exchange(cycle, app))  # type: ignore[arg-type] # as above
+
     def on_response_complete(self) -> None:
         """From here on, nobody waits for the rest of the body."""
         super().on_response_complete()
-        if self._in_message and self._waiting_since_s is None:
+        if not self._in_message:
+            self._idle_since_s = self.loop.time()
+        elif self._waiting_since_s is None:
             self._waiting_since_s = self.loop.time()
 
-    def close_when_late(self, now_s: float) -> None:
+    def pause_writing(self) -> None:
+        """Answers wait for the other side to read."""
+        super().pause_writing()
+        self._unread_since_s = self.loop.time()
+
+    def resume_writing(self) -> None:
+        """It has read."""
+        super().resume_writing()
+        self._unread_since_s = None
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - upstream's says less
+        """Refuses what the parser did not take."""
+        self._refuse(self._fault or MALFORMED)
+
+    def close_when_late(self, now_s: float, idle_s: float) -> None:
         """Closes the connection when it has kept us waiting too long.
 
         Args:
             now_s: the loop's time.
+            idle_s: how long it may stay open without a request.
         """
-        if self._waiting_since_s is not None and now_s - self._waiting_since_s > HEAD_DEADLINE_S:
-            self._close(_TOO_SLOW if self._in_head and self._head_bytes else b"")
-
-    def _close(self, answer: bytes) -> None:
-        self._waiting_since_s = None
-        if not self.transport.is_closing():
-            self.transport.write(answer)
+        if self.transport.is_closing():
+            self._closing_since_s = self._closing_since_s or now_s
+        if _is_over(self._unread_since_s or self._closing_since_s, now_s, UNREAD_DEADLINE_S):
+            self.server_state.count("unread")
+            self._cut_off()
+        elif _is_over(self._waiting_since_s, now_s, HEAD_DEADLINE_S):
+            begun = self._in_message and self._in_head
+            self._refuse(TOO_SLOW, silently=not begun)
+        elif _is_over(self._idle_since_s, now_s, idle_s):
             self.transport.close()
+
+    def _cut_off(self) -> None:
+        # Closing would wait until the other side has read, and so would the kernel for minutes, with its buffers.
+        connected: socket.socket = self.transport.get_extra_info("socket")
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
+
+    def _refuse(self, fault: HeadFault, *, silently: bool = False) -> None:
+        self._waiting_since_s = None
+        if self.transport.is_closing() or self._deaf:
+            return
+        self.server_state.count(fault.code)
+        between = self._in_head or not self._in_message
+        if between and self.cycle is not None and not self.cycle.response_complete:
+            self._deaf, self.cycle.keep_alive = (
+                True,
+                False,
+            )  # an answer now would be taken for that of an earlier request
+            return
+        started = not between and (bool(self.pipeline) or self.cycle.response_started)
+        if not silently and not started:
+            self.transport.write(answer(fault))
+        self.transport.close()
+
+
+def _is_over(since_s: float | None, now_s: float, limit_s: float) -> bool:
+    return since_s is not None and now_s - since_s > limit_s

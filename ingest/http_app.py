@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import FastAPI
@@ -11,21 +11,26 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ingest.config_routes import config_router
-from ingest.endpoint import SOURCE_PATH, TOPIC_PATH, IngestEndpoint
+from ingest.endpoint import BATCH_PATH, SOURCE_PATH, TOPIC_PATH, IngestEndpoint
+from ingest.handshake import HandshakeEndpoint
 from ingest.key_routes import key_router
+from ingest.openapi_batch import batch_paths
 from ingest.openapi_config import config_components, config_paths
 from ingest.openapi_events import event_paths, health_paths
 from ingest.openapi_keys import key_components, key_paths
 from ingest.openapi_problems import PROBLEM_SCHEMA
 from ingest.parts import Parts
+from ingest.trusted_proxies import TrustedProxies
 from runtime.authorizer import Authorizer
 from runtime.docs_page import docs_route
 from runtime.health import Health
 from runtime.hosts import AllowedHosts
 from runtime.http_metrics import HttpMetrics
 from runtime.problem import add_problem_handlers
+from schemas.networks import Network
 
 _PARAMS_BY_START = {path.partition("{")[0]: path.partition("{")[2][:-1] for path in (TOPIC_PATH, SOURCE_PATH)}
+_TOPIC_START = TOPIC_PATH.partition("{")[0]
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -37,10 +42,12 @@ class Access:
     Attributes:
         admin_key: opens everything, beside the API keys.
         host_names: extra names that a `Host` header may carry.
+        proxies: networks of proxies that may say whom they talk to.
     """
 
     admin_key: str
     host_names: list[str]
+    proxies: list[Network] = field(default_factory=list)
 
 
 class IngestApp(FastAPI):
@@ -50,7 +57,8 @@ class IngestApp(FastAPI):
         """The OpenAPI 3.1 document."""
         if not self.openapi_schema:
             document = super().openapi()
-            ours = event_paths(TOPIC_PATH, SOURCE_PATH) | config_paths() | key_paths() | health_paths()
+            ours = event_paths(TOPIC_PATH, SOURCE_PATH) | batch_paths(BATCH_PATH)
+            ours |= config_paths() | key_paths() | health_paths()
             document["paths"] = ours | document["paths"]
             components = document.setdefault("components", {})
             ours = config_components() | key_components() | {"Problem": PROBLEM_SCHEMA}
@@ -85,8 +93,10 @@ class HotPath:
 def _event_params(path: str) -> dict[str, str] | None:
     for start, param in _PARAMS_BY_START.items():
         if path.startswith(start):
-            value = path[len(start) :]
-            return {param: value} if value and "/" not in value else None
+            value, slash, rest = path[len(start) :].partition("/")
+            if rest == "batch" and start == _TOPIC_START:
+                return {param: value, "batch": rest} if value else None
+            return {param: value} if value and not slash else None
     return None
 
 
@@ -103,10 +113,13 @@ def build_app(parts: Parts, access: Access, version: str, lifespan: Lifespan | N
     app = IngestApp(
         title="Hooklog", version=version, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
     )
-    endpoint = IngestEndpoint(parts.acceptor, parts.rejections, parts.metrics, parts.budget)
-    health = Health("ingest", parts.checks(), parts.registry)
-    for path in (TOPIC_PATH, SOURCE_PATH):
+    endpoint = IngestEndpoint(parts.acceptor, parts.batches, parts.rejections, parts.metrics, parts.budget)
+    health = Health("ingest", parts.checks(), parts.registry, parts.reasons)
+    for path in (TOPIC_PATH, BATCH_PATH, SOURCE_PATH):
         app.router.routes.append(Route(path, endpoint, methods=["POST"]))
+    handshakes = HandshakeEndpoint(parts.acceptor, endpoint, parts.budget)
+    for path in (TOPIC_PATH, SOURCE_PATH):
+        app.router.routes.append(Route(path, handshakes, methods=["GET", "OPTIONS"]))
     app.router.routes.extend(health.routes())
     authorizer = Authorizer(access.admin_key, parts.keys, now_ms)
     app.include_router(config_router(parts, authorizer))
@@ -114,7 +127,8 @@ def build_app(parts: Parts, access: Access, version: str, lifespan: Lifespan | N
     app.router.routes.append(docs_route(app.openapi))
     add_problem_handlers(app)
     # Beside the hot path, which counts for itself.
-    return AllowedHosts(HotPath(endpoint, HttpMetrics(app, parts.registry)), access.host_names)
+    whole = AllowedHosts(HotPath(endpoint, HttpMetrics(app, parts.registry)), access.host_names)
+    return TrustedProxies(whole, access.proxies) if access.proxies else whole
 
 
 def now_ms() -> int:

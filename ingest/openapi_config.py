@@ -7,14 +7,22 @@ from pydantic import BaseModel
 from ingest import openapi_examples as examples
 from ingest.config_index import CHILDREN
 from ingest.config_queries import LIST_QUERIES, DeleteQuery, Paging
-from ingest.openapi_problems import problem_responses
+from ingest.openapi_problems import OF_THE_SERVER, problem_responses
 from schemas.config import SPECS, TopicSpec
 from schemas.stored import STAMPS
 
 Json = dict[str, Any]
 
-ALWAYS = ("admin_key_missing", "role", "host_not_allowed", "internal_error", "unavailable")
-_OF_BODIES = ("malformed", "body_too_slow", "too_large", "invalid", "overloaded", "not_confirmed")
+ALWAYS = (
+    "admin_key_missing",
+    "role",
+    "host_not_allowed",
+    "internal_error",
+    "unavailable",
+    "overloaded",
+    *OF_THE_SERVER,
+)
+_OF_BODIES = ("malformed", "body_too_slow", "too_large", "invalid", "not_confirmed")
 _OF_CONDITIONS = ("bad_condition", "version_changed", "conflict")
 _OF_PAGES = ("bad_cursor", "invalid_parameter")
 _STRING = {"type": "string"}

@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from ingest.openapi_problems import problem_responses
+from ingest.openapi_handshakes import handshake_operations
+from ingest.openapi_items import ACCEPTED_BATCH, BATCH_PROBLEMS, BATCH_SCHEMA
+from ingest.openapi_problems import OF_THE_SERVER, problem_responses
 
 Json = dict[str, Any]
 
 _EVENT_ID = "01JGKC6Y3XSPA7QZ0N8M4T5R2V"
-_REFUSED = (
+REFUSED = (
     "signature_missing",
     "signature_malformed",
     "signature_mismatch",
@@ -28,11 +30,17 @@ _REFUSED = (
     "body_hash_mismatch",
     "secret_missing",
     "auth_type_unknown",
+    "address_not_allowed",
     "source_not_found",
+    "cloudevent_invalid",
     "body_too_slow",
     "too_large",
     "content_encoding",
+    "schema_mismatch",
+    "event_type_unknown",
     "host_not_allowed",
+    "rate_limited",
+    "too_many_failures",
     "internal_error",
     "unavailable",
     "overloaded",
@@ -40,11 +48,22 @@ _REFUSED = (
 )
 _BODY = {"content": {"*/*": {"examples": {"order": {"value": {"type": "order.created", "order": {"id": 17}}}}}}}
 _QUESTION = {
-    "description": "No event but a question of the sender, such as Slack's url_verification: the answer to it.",
+    "description": "The answer that the sender wants at once: to a question that is no event, such as Slack's "
+    "url_verification; or to a Kubernetes admission review, which is always allowed, and may or may not be stored.",
     "content": {
         "application/json": {
             "schema": {"type": "object"},
-            "examples": {"slack": {"value": {"challenge": "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"}}},
+            "examples": {
+                "slack": {"value": {"challenge": "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"}},
+                "zoom": {"value": {"plainToken": "qgg8vlvZRS6UYooatFL8Aw", "encryptedToken": "23a89b634c017e53"}},
+                "kubernetes": {
+                    "value": {
+                        "apiVersion": "admission.k8s.io/v1",
+                        "kind": "AdmissionReview",
+                        "response": {"uid": "705ab4f5-6393-11e8-b7cc-42010a800002", "allowed": True},
+                    }
+                },
+            },
         }
     },
 }
@@ -53,7 +72,11 @@ _DUPLICATE = {
     "description": "There when the event is known to repeat one of the last 24 hours, by its sender's id: it is stored "
     "and delivered to nobody. A repetition that another process took may be found out only later.",
 }
-_DESCRIPTION = "The body may be anything; it is delivered byte for byte. 202 means that Kafka has it."
+_DESCRIPTION = (
+    "The body may be anything; it is delivered byte for byte. 202 means that Kafka has it. Where the source has a "
+    "`rate_limit`, 202 also carries `RateLimit-Policy` and `RateLimit`. "
+    "application/cloudevents-batch+json is answered as a batch."
+)
 
 
 def event_paths(topic_path: str, source_path: str) -> dict[str, Json]:
@@ -62,6 +85,7 @@ def event_paths(topic_path: str, source_path: str) -> dict[str, Json]:
     return {
         topic_path: {
             "post": _take("ingest", "Take an event in", "topic_id", accepted, "topic_not_found"),
+            **handshake_operations("ingest", "topic_id"),
         },
         source_path: {
             "post": _take(
@@ -72,13 +96,14 @@ def event_paths(topic_path: str, source_path: str) -> dict[str, Json]:
                 "no_topic",
                 "many_topics",
             ),
+            **handshake_operations("ingest_of_source", "source_id", "no_topic", "many_topics"),
         },
     }
 
 
 def health_paths() -> dict[str, Json]:
     """The paths that every service has; they need no key."""
-    checks = {"producer": True, "tables": True, "outcomes": True}
+    checks = {"streams": True, "producer": True, "tables": True, "outcomes": True}
     ready = {"service": "ingest", "ready": True, "checks": checks}
     unready = {"service": "ingest", "ready": False, "checks": checks | {"tables": False}}
     return {
@@ -105,7 +130,8 @@ def _take(operation_id: str, summary: str, parameter: str, accepted: Json, *prob
         "properties": {"event_id": {"type": "string"}, "status": {"const": "QUEUED"}, "duplicate": _DUPLICATE}
         | {name: {"type": "string"} for name in ("task_id",) if name in accepted},
     }
-    content = {"application/json": {"schema": schema, "examples": {"accepted": {"value": accepted}}}}
+    examples = {"accepted": {"value": accepted}, "batch": {"value": ACCEPTED_BATCH}}
+    content = {"application/json": {"schema": {"anyOf": [schema, BATCH_SCHEMA]}, "examples": examples}}
     return {
         "tags": ["ingest"],
         "summary": summary,
@@ -114,7 +140,7 @@ def _take(operation_id: str, summary: str, parameter: str, accepted: Json, *prob
         "parameters": [{"name": parameter, "in": "path", "required": True, "schema": {"type": "string"}}],
         "requestBody": _BODY,
         "responses": {"200": _QUESTION, "202": {"description": "Stored.", "content": content}}
-        | problem_responses(*problems, *_REFUSED),
+        | problem_responses(*problems, *BATCH_PROBLEMS, *REFUSED, *OF_THE_SERVER),
     }
 
 
@@ -129,6 +155,6 @@ def _look(operation_id: str, summary: str, responses: Json) -> Json:
             "tags": ["health"],
             "summary": summary,
             "operationId": operation_id,
-            "responses": responses | problem_responses("host_not_allowed", "internal_error"),
+            "responses": responses | problem_responses("host_not_allowed", "internal_error", *OF_THE_SERVER),
         }
     }

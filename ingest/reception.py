@@ -1,14 +1,18 @@
 """One request on its way to becoming an event."""
 
 import time
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from starlette.types import Receive, Scope
 
-from ingest.body import BodyBudget, BodyReader
+from ingest.body import BodyBudget, BodyReader, never
+from ingest.exchange import BODY_IS_READY
 from ingest.redact import kept_headers
+from rules.admission import allowance
 from rules.request_headers import RequestHeaders
+from rules.verify import Verifier
 from schemas.config import SourceSpec
 
 MAX_CONTENT_TYPE_CHARS = 256
@@ -21,6 +25,7 @@ class Reception:
 
     Attributes:
         topic_id: as the URL says; of a URL that names a source, empty until the topic is chosen.
+        is_batch: whether the URL says that the body holds several events.
         wanted_source: the source that the URL names instead of a topic, else empty.
         path: of the URL, as received.
         query: of the URL, as received, without the question mark.
@@ -29,20 +34,26 @@ class Reception:
         source_id: whose rules apply; empty until the topic is found.
         credentials: lower-cased names of the headers that its provider says hold credentials; `None` while nobody
             knows whose rules apply.
+        prompt_answer: what the sender must hear whatever comes of its request, made of the beginning of the body; while
+            nobody knows whose rules apply, an admission review is allowed.
         secrets: of the source; of all whose rules applied.
+        quota: response headers that tell the sender what is left of its rate limit.
     """
 
     topic_id: str
     headers: RequestHeaders
     source_ip: str
     body: BodyReader
+    is_batch: bool = False
     wanted_source: str = ""
     path: bytes = b""
     query: bytes = b""
     started_s: float = field(default_factory=time.perf_counter)
     source_id: str = ""
     credentials: AbstractSet[str] | None = None
+    prompt_answer: Callable[[bytes], bytes | None] = allowance
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    quota: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, scope: Scope, receive: Receive, budget: BodyBudget) -> "Reception":
@@ -52,18 +63,20 @@ class Reception:
         client = scope.get("client")
         return cls(
             topic_id=params.get("topic_id", ""),
+            is_batch="batch" in params,
             wanted_source=params.get("source_id", ""),
             headers=headers,
             source_ip=client[0] if client else "",
-            body=BodyReader(receive, headers, budget),
+            body=BodyReader(receive, headers, budget, is_ready=scope.get(BODY_IS_READY, never)),
             path=scope.get("raw_path") or scope["path"].encode(),
             query=scope.get("query_string", b""),
         )
 
-    def at_source(self, source: SourceSpec, credentials: AbstractSet[str]) -> None:
+    def at_source(self, source: SourceSpec, verifier: Verifier) -> None:
         """Notes whose rules apply; what held a credential by the rules noted before is still taken for one."""
         self.source_id = source.id
-        self.credentials = credentials | (self.credentials or frozenset())
+        self.prompt_answer = verifier.prompt_answer
+        self.credentials = verifier.credential_headers(source.auth_config) | (self.credentials or frozenset())
         self.secrets += tuple(source.all_secrets)
 
     @property

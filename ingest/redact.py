@@ -24,6 +24,9 @@ _NO_CREDENTIAL = frozenset({b"idempotency-key", b":authority"})
 MIN_SECRET_CHARS = 8
 """A shorter secret may stand in other values by chance; whoever chose it has little to lose."""
 
+MAX_KNOWN_BYTES = 256
+"""Of a name that is remembered: all of them together hold 2 MiB at most."""
+
 _ORDINARY = frozenset(
     {
         "accept",
@@ -67,11 +70,15 @@ def kept_headers(
     room_chars = MAX_TOTAL_CHARS
     sought = [secret for secret in secrets if len(secret) >= MIN_SECRET_CHARS]
     for raw_name, raw_value in headers.pairs[:MAX_HEADERS]:
-        name = as_text(raw_name)[:MAX_VALUE_CHARS]
-        named = name not in _ORDINARY if credentials is None else name in credentials
-        text = as_text(raw_value)
-        hidden = named or _looks_like_a_credential(raw_name) or any(secret in text for secret in sought)
-        value = REDACTED if hidden else text[:MAX_VALUE_CHARS]
+        name, looks_so, ordinary = _known(raw_name) if len(raw_name) <= MAX_KNOWN_BYTES else _looked_at(raw_name)
+        value = REDACTED
+        if not (looks_so or (not ordinary if credentials is None else name in credentials)):
+            text = as_text(raw_value)
+            for secret in sought:
+                if secret in text:
+                    break
+            else:
+                value = text[:MAX_VALUE_CHARS]
         room_chars -= len(name) + len(value)
         if room_chars < 0:
             break
@@ -79,6 +86,10 @@ def kept_headers(
     return tuple(kept)
 
 
-@lru_cache(maxsize=4_096)  # names repeat with every request; a sender that invents new ones pushes old ones out
-def _looks_like_a_credential(name: bytes) -> bool:
-    return name not in _NO_CREDENTIAL and _CREDENTIAL.search(name) is not None
+def _looked_at(raw_name: bytes) -> tuple[str, bool, bool]:
+    """A name as it is kept, whether it looks like a credential's, and whether it is an ordinary one."""
+    name = as_text(raw_name)[:MAX_VALUE_CHARS]
+    return name, raw_name not in _NO_CREDENTIAL and _CREDENTIAL.search(raw_name) is not None, name in _ORDINARY
+
+
+_known = lru_cache(maxsize=4_096)(_looked_at)  # names repeat; a sender that invents new ones pushes old ones out

@@ -7,13 +7,24 @@ import signal
 from collections.abc import Iterator
 
 import uvicorn
+from prometheus_client import Counter
 from starlette.types import ASGIApp
 
+from ingest.crowd import Crowd
 from ingest.guarded_protocol import GuardedProtocol
+from ingest.turned_away import CountedState
 from runtime.answer_headers import ANSWER_HEADERS
+from runtime.https_server import HttpsServer
+from runtime.tls_files import ServedTls
 
 MAX_CONNECTIONS = 4_096
-"""Twice what is promised; each costs about 10 KiB while it is idle."""
+"""Twice what is promised; each costs about 10 KiB while it is idle. Beyond, requests are answered 503."""
+
+SPARE_CONNECTIONS = 1_024
+"""Beyond those, for whoever is to be told 503, and for probes; what comes after them is closed unheard."""
+
+CROWDED = 0.75
+"""With so many of them open, those that do nothing are asked to make room."""
 
 MAX_OPEN_FILES = 65_536
 KEEP_ALIVE_S = 75
@@ -22,11 +33,28 @@ KEEP_ALIVE_S = 75
 STOP_S = 15
 """Longer than the 10 s that an event waits for Kafka: a stop answers whom it took in."""
 
+CROWDED_KEEP_ALIVE_S = 5
+"""As Apache keeps them at any time."""
+
 _TICKS_PER_S = 10  # uvicorn's
 
 
-class Server(uvicorn.Server):
-    """uvicorn's server, whose process ends with status 0 when it was told to stop."""
+class Server(HttpsServer):
+    """uvicorn's server, whose process ends with status 0 when it was told to stop.
+
+    Args:
+        config: uvicorn's.
+        state: what all connections share.
+        max_connections: beyond which requests are turned away.
+        tls: what it speaks TLS with, if it does.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, state: CountedState, max_connections: int, tls: ServedTls | None
+    ) -> None:
+        super().__init__(config, tls)
+        self.server_state = state
+        self._crowded = max_connections * CROWDED
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -43,9 +71,10 @@ class Server(uvicorn.Server):
         """Closes late connections, once a second."""
         if counter % _TICKS_PER_S == 0:
             now_s = asyncio.get_running_loop().time()
+            crowded = len(self.server_state.connections) > self._crowded
             for connection in list(self.server_state.connections):
                 if isinstance(connection, GuardedProtocol):
-                    connection.close_when_late(now_s)
+                    connection.close_when_late(now_s, CROWDED_KEEP_ALIVE_S if crowded else KEEP_ALIVE_S)
         return await super().on_tick(counter)
 
     def _stop(self) -> None:
@@ -53,27 +82,43 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def build_server(app: ASGIApp, host: str, port: int) -> Server:
-    """A server for an application; port 0 takes a free one."""
-    return Server(
-        uvicorn.Config(
-            app,
-            host=host,
-            port=port,
-            http=GuardedProtocol,
-            ws="none",
-            loop="none",
-            lifespan="on",
-            access_log=False,
-            log_config=None,
-            proxy_headers=False,  # the peer's address is recorded; a header could be forged
-            server_header=False,
-            headers=ANSWER_HEADERS,
-            limit_concurrency=MAX_CONNECTIONS,
-            timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=STOP_S,
-        )
+def build_server(
+    app: ASGIApp,
+    host: str,
+    port: int,
+    turned_away: Counter,
+    tls: ServedTls | None,
+    *,
+    max_connections: int = MAX_CONNECTIONS,
+) -> Server:
+    """A server for an application; port 0 takes a free one.
+
+    Args:
+        app: what it serves.
+        host: where it listens.
+        port: where it listens.
+        turned_away: counts whom the server closes, by `why`.
+        tls: what it speaks TLS with; `None` is plain HTTP.
+        max_connections: beyond which requests are turned away.
+    """
+    state = CountedState(turned_away, max_connections + SPARE_CONNECTIONS)
+    config = uvicorn.Config(
+        Crowd(app, state, max_connections),
+        host=host,
+        port=port,
+        http=GuardedProtocol,
+        ws="none",
+        loop="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,  # only trusted proxies are believed, where the application begins
+        server_header=False,
+        headers=ANSWER_HEADERS,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=STOP_S,
     )
+    return Server(config, state, max_connections, tls)
 
 
 def raise_open_files_limit() -> None:

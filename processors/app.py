@@ -39,6 +39,7 @@ from processors.metrics import WorkerMetrics
 from processors.operations.relay import OperationsRelay
 from processors.operations.tell import Operations
 from processors.ownership import Ownership
+from processors.prepared import until_streams
 from processors.replay.run import RunParts
 from processors.replay.service import ReplayService
 from processors.serving import serving
@@ -102,6 +103,8 @@ async def _serve(settings: Settings) -> int:
         crashed.set()
         stop.set()
 
+    if not await until_streams(settings, stop):
+        return 0
     worker = Worker(settings, on_crash)
     async with worker.clients.running(), worker.agents(), worker.http():
         log.info("processors_started")
@@ -278,7 +281,7 @@ class Worker:
         """Serves health and metrics."""
         own = {"group": self._ownership.certain, "flow": lambda: self._app.consumer.flowing}
         checks = self.clients.checks() | own
-        routes = Health("processors", checks, self.metrics.registry, self._expired.reasons).routes()
+        routes = Health("processors", checks, self.metrics.registry, self.clients.reasons).routes()
         app = AllowedHosts(Starlette(routes=routes), [self._settings.host, *self._settings.allowed_host_names])
         async with serving(app, self._settings.host, self._settings.processors_port):
             yield

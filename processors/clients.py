@@ -80,6 +80,10 @@ class Clients:
             "records": lambda: self.expired.none,
         }
 
+    def reasons(self) -> list[str]:
+        """What people should know of what does not hold."""
+        return [*self.tables.reasons(), *self.expired.reasons()]
+
     @property
     def reading(self) -> bool:
         """Whether every reader lives."""

@@ -33,10 +33,12 @@ from runtime.garbage import settle
 from runtime.health import Health
 from runtime.hosts import AllowedHosts
 from runtime.http_metrics import HttpMetrics
+from runtime.https_server import HttpsServer
 from runtime.kafka import Appender, wait_for_broker
 from runtime.secrets_files import load_admin_key
 from runtime.settings import Settings
 from runtime.telemetry import configure_logging
+from runtime.tls_files import served_tls
 from schemas.streams import StreamNames
 
 log = structlog.get_logger(__name__)
@@ -67,6 +69,7 @@ def run(settings: Settings) -> None:
         SystemExit: with the reason, when it cannot run here: the port is taken, another process owns the embedded
             engine's directory, or the tables were made by other migrations.
         SetSecretError: there is no admin key.
+        UnusableTlsFilesError: certificate, key or authorities cannot be used.
     """
     configure_logging(settings.log_level)
     settle()
@@ -77,7 +80,7 @@ def run(settings: Settings) -> None:
         raise SystemExit(f"hooklog projections: {error}") from error
 
 
-class _Server(uvicorn.Server):
+class _Server(HttpsServer):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leaves the signals to the service, which has more to stop than a server."""
@@ -159,7 +162,8 @@ class _Service:
                 server_header=False,
                 headers=ANSWER_HEADERS,
                 timeout_graceful_shutdown=CLOSE_S,
-            )
+            ),
+            served_tls(self._settings, self._registry),
         )
 
     def _health(self) -> Health:

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from rules.request_headers import RequestHeaders
+from rules.told import Told
 from rules.verify.verifier import Place
 from schemas.config import DedupRule, EventTypeRule, TopicSpec
 
@@ -56,6 +57,8 @@ def identify(
     *,
     event_type: Place | None = None,
     dedup_id: Place | None = None,
+    told: Told | None = None,
+    item: str = "",
 ) -> Identity:
     """Finds out what an event is; a body that is no JSON has no values, and is as welcome.
 
@@ -65,50 +68,61 @@ def identify(
         body: parsed only when a value is looked for in it.
         event_type: where the provider puts the type of an event.
         dedup_id: where the provider puts its id of an event.
+        told: what the event's envelope says; it comes after the provider's places.
+        item: of one event of several, what tells it from the others of its request: added to ids in headers, which
+            they share.
     """
-    request = _Request(headers, body)
+    request = _Request(headers, body, item)
     pointer = topic.ordering_key.pointer if topic.ordering_key else None
     return Identity(
-        event_type=next(filter(None, _event_types(topic.event_type, event_type, request)), UNKNOWN),
-        dedup_id=next(filter(None, _dedup_ids(topic.dedup_id, dedup_id, request)), ""),
+        event_type=next(filter(None, _event_types(topic.event_type, event_type, told, request)), UNKNOWN),
+        dedup_id=next(filter(None, _dedup_ids(topic.dedup_id, dedup_id, told, request)), ""),
         ordering_key="" if pointer is None else _key(request.at(pointer)),
     )
 
 
-def _event_types(rule: EventTypeRule | None, provider: Place | None, request: "_Request") -> Iterator[str]:
+def _event_types(
+    rule: EventTypeRule | None, provider: Place | None, told: Told | None, request: "_Request"
+) -> Iterator[str]:
     # A generator, so that the body is parsed only when no header tells.
     if rule is not None:
         yield _event_type(rule.const or request.value(rule.header, rule.pointer))
     if provider is not None:
         yield _event_type(request.of_provider(provider))
+    if told is not None:
+        yield _event_type(told.event_type)
     yield _event_type(request.headers.text("ce-type"))  # CloudEvents 1.0.2, HTTP binding, section 3.1
     for pointer in _BODY_TYPE_POINTERS:
         yield _event_type(request.at(pointer))
 
 
-def _dedup_ids(rule: DedupRule | None, provider: Place | None, request: "_Request") -> Iterator[str]:
+def _dedup_ids(rule: DedupRule | None, provider: Place | None, told: Told | None, request: "_Request") -> Iterator[str]:
     if rule is not None:
-        yield _key(request.value(rule.header, rule.pointer))
+        yield _key(request.own(request.value(rule.header, rule.pointer), rule.header))
     if provider is not None:
-        yield _key(request.of_provider(provider))
-    ce_id, ce_source = request.headers.text("ce-id"), request.headers.text("ce-source")
-    if ce_id and ce_source:
-        yield _key(f"{ce_source} {ce_id}")  # unique only together: CloudEvents 1.0.2, section 3.1.1
-    yield _key(request.headers.text("webhook-id"))
-    yield _key(request.headers.text("idempotency-key"))
+        yield _key(request.own(request.of_provider(provider), provider.header))
+    if told is not None:
+        yield _key(told.dedup_id)
+    for header in ("webhook-id", "idempotency-key"):
+        yield _key(request.own(request.headers.text(header), header))
 
 
 class _Request:
     """Looks values up, parsing the body at most once."""
 
-    def __init__(self, headers: RequestHeaders, body: bytes) -> None:
+    def __init__(self, headers: RequestHeaders, body: bytes, item: str) -> None:
         self.headers = headers
         self._body = body
+        self._item = item
 
     def value(self, header: str | None, pointer: str | None) -> str:
         if header:
             return self.headers.text(header)
         return "" if pointer is None else self.at(pointer)
+
+    def own(self, value: str, header: str | None) -> str:
+        """An id; of one in a header, which the events of a batch share, with what tells this event from the others."""
+        return f"{value} {self._item}" if header and value and self._item else value
 
     def of_provider(self, place: Place) -> str:
         """The value where a provider puts it."""

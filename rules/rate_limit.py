@@ -24,25 +24,34 @@ class RateLimit:
     burst: int
     _paid_until_ns: int = 0  # when everything that was taken will have been worked off: "theoretical arrival time"
 
-    def take(self, now_ms: int) -> float:
-        """Takes a place, if there is one.
+    def take(self, now_ms: int, count: int = 1) -> float:
+        """Takes places, all or none.
 
         Args:
-            now_ms: epoch milliseconds. A clock that was set back costs one burst at most.
+            now_ms: milliseconds of any clock. One that was set back costs one burst at most.
+            count: how many, at most `burst`: more there never are.
 
         Returns:
             0 when it was taken, else in how many seconds to ask again: earlier there is none.
         """
         now_ns = now_ms * _MS_NS
         debt_ns, place_ns = self._debt_ns(now_ns), self._place_ns()
-        wait_s = self.wait_s(now_ms)
-        self._paid_until_ns = now_ns + debt_ns + (0 if wait_s else place_ns)
+        wait_s = self.wait_s(now_ms, count - 1)
+        self._paid_until_ns = now_ns + debt_ns + (0 if wait_s else count * place_ns)
         return wait_s
 
     def wait_s(self, now_ms: int, ahead: int = 0) -> float:
         """In how many seconds there is a place, after `ahead` others have taken theirs; takes nothing."""
         short_ns = self._debt_ns(now_ms * _MS_NS) + (1 + ahead - self.burst) * self._place_ns()
         return -(-short_ns // _MS_NS) / 1_000 if short_ns > 0 else 0.0
+
+    def free(self, now_ms: int) -> int:
+        """How many places there are now."""
+        return self.burst - -(-self._debt_ns(now_ms * _MS_NS) // self._place_ns())
+
+    def settled_s(self, now_ms: int) -> float:
+        """In how many seconds the whole burst is there again."""
+        return self._debt_ns(now_ms * _MS_NS) / _S_NS
 
     def _debt_ns(self, now_ns: int) -> int:
         return min(max(self._paid_until_ns - now_ns, 0), self.burst * self._place_ns())

@@ -1,6 +1,7 @@
 """The headers of a request, looked up by name: pure data, no framework."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 
 class RequestHeaders:
@@ -12,17 +13,25 @@ class RequestHeaders:
         self.pairs = tuple(pairs)
         values: dict[bytes, list[bytes]] = {}
         for name, value in self.pairs:
-            values.setdefault(name, []).append(value)
+            if name in values:
+                values[name].append(value)
+            else:
+                values[name] = [value]
         self._values = values
 
     def all(self, name: str) -> list[bytes]:
         """Every value of a header, whatever case its name is written in."""
-        return self._values.get(name.lower().encode("latin-1", "replace"), [])
+        return self._values.get(_raw(name), [])
 
     def text(self, name: str) -> str:
         """The first value of a header without blanks around it; empty when it was not sent."""
         values = self.all(name)
         return as_text(values[0]).strip() if values else ""
+
+
+@lru_cache(maxsize=4_096)  # names of rules and providers: no sender chooses them
+def _raw(name: str) -> bytes:
+    return name.lower().encode("latin-1", "replace")
 
 
 def as_text(raw: bytes) -> str:

@@ -28,12 +28,20 @@ class AllowedHosts:
             await ProblemError(421, detail="add the name to HOOKLOG_ALLOWED_HOSTS").response()(scope, receive, send)
 
     def _allowed(self, scope: Scope) -> bool:
-        host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1").lower()
-        name = host.rpartition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
-        return name in self._names or _is_address(name)
+        for name, value in scope["headers"]:
+            if name == b"host":
+                host = _host_name(value)
+                return host in self._names or _is_address(host)
+        return False
 
 
 @lru_cache(maxsize=1_024)  # a service is called by few names; more are parsed again, no more
+def _host_name(value: bytes) -> str:
+    host = value.decode("latin-1").lower()
+    return host.rpartition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
+
+
+@lru_cache(maxsize=1_024)  # as above
 def _is_address(name: str) -> bool:
     # Rebinding needs a name: a browser that was given an address sends that address.
     try:

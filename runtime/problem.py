@@ -22,8 +22,11 @@ _TITLES = {
     421: ("host_not_allowed", "This host name is not served here"),
     422: ("invalid", "Invalid"),
     429: ("too_many_requests", "Too many requests"),
+    431: ("head_too_large", "Request header fields too large"),
     500: ("internal_error", "Internal error"),
+    501: ("not_implemented", "Not implemented"),
     503: ("unavailable", "Unavailable for now"),
+    505: ("http_version", "HTTP version not supported"),
 }
 
 

@@ -2,10 +2,15 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from schemas.networks import Network, parse_network
+
 MAX_PORT = 65535
+
+_WIDEST_PROXIES = {4: 8, 6: 7}
+"""Lengths of the largest private networks, 10.0.0.0/8 and fc00::/7: nobody's proxies fill more."""
 
 CLOCKS_APART_MS = 2_000
 """How far the clocks of a cluster's brokers may lie apart: `hooklog doctor` allows this machine as much."""
@@ -47,6 +52,20 @@ class Settings(BaseSettings):
     query_url: str = ""
     """As above, the query API."""
 
+    tls_cert: Path | None = None
+    """Our certificate and its chain, PEM: with it and its key, ingest and the query API speak TLS 1.2 or 1.3 alone."""
+    tls_key: Path | None = None
+    """Its private key, PEM, not encrypted."""
+    tls_client_ca: Path | None = None
+    """Authorities, PEM: whoever connects to ingest or the query API must show a certificate of one of them."""
+
+    ca: Path | None = None
+    """Authorities, PEM, that the commands trust when they ask over TLS; empty are the system's."""
+    client_cert: Path | None = None
+    """What the commands and the supervisor show of themselves over TLS: a certificate, PEM."""
+    client_key: Path | None = None
+    """Its private key, PEM, not encrypted."""
+
     admin_key: str = ""
     """Opens everything, and is nobody's in particular; API keys are made with it."""
     api_key: str = ""
@@ -55,6 +74,11 @@ class Settings(BaseSettings):
     """`id:base64,id:base64`, 32-byte AES keys; the first one encrypts, all of them decrypt."""
     allowed_hosts: str = ""
     """Extra host names that requests may name, comma separated; loopback names are always allowed."""
+    trusted_proxies: str = ""
+    """CIDRs, comma separated, of proxies whose `X-Forwarded-For` says the client's address; nobody's by default."""
+    ingest_failures_per_minute: int = Field(default=60, ge=0, le=100_000)
+    """Refused requests (403, 404) of one address, over a long time and at once, before it gets 429 unread; 0 is no
+    limit. A sender whose secret was mistyped is seen whole in its first minute, and a guess a second is none."""
     egress_allow: str = ""
     """CIDRs, comma separated, that deliveries may reach although they are private."""
     egress_dns: str = Field(default="", pattern=r"^[0-9A-Fa-f.:, \[\]]*$")
@@ -83,17 +107,46 @@ class Settings(BaseSettings):
     @property
     def allowed_host_names(self) -> list[str]:
         """Extra names a `Host` header may carry."""
-        return [name.strip() for name in self.allowed_hosts.split(",") if name.strip()]
+        return _items(self.allowed_hosts)
+
+    @property
+    def trusted_networks(self) -> list[Network]:
+        """Networks of proxies that may say whom they talk to."""
+        return [_proxies(cidr) for cidr in _items(self.trusted_proxies)]
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _exact_proxies(cls, value: str) -> str:
+        for cidr in _items(value):
+            _proxies(cidr)
+        return value
 
     @property
     def egress_dns_servers(self) -> list[str]:
         """Name servers that deliveries ask instead of the system's."""
-        return [server.strip() for server in self.egress_dns.split(",") if server.strip()]
+        return _items(self.egress_dns)
 
     @property
     def egress_networks(self) -> list[str]:
         """Networks that deliveries may reach although they are private, as CIDRs."""
-        networks = [cidr.strip() for cidr in self.egress_allow.split(",") if cidr.strip()]
+        networks = _items(self.egress_allow)
         if self.embedded and self.host in {"127.0.0.1", "localhost", "::1"}:
             networks += ["127.0.0.0/8", "::1/128"]  # a laptop delivers to itself
         return networks
+
+
+def _items(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def _proxies(cidr: str) -> Network:
+    everybody = f"{cidr} would let everybody who connects say who they are; name your proxies, such as 10.0.0.7"
+    if cidr == "*":
+        raise ValueError(everybody)
+    try:
+        network = parse_network(cidr)
+    except ValueError as error:
+        raise ValueError(f"{cidr} {error}") from None
+    if network.prefixlen < _WIDEST_PROXIES[network.version]:
+        raise ValueError(everybody)
+    return network

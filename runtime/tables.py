@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 _FETCH_BYTES = 4_194_304
 _ERROR_PAUSE_S = 0.5
+_MAX_NAMED = 3
+_SAME_KEYS = "give every process the same HOOKLOG_ENCRYPTION_KEYS"
 
 OnChange = Callable[[str, Record[Any] | None, Record[Any] | None], None]
 """Called with the id, the record before and the record after; `None` is no record."""
@@ -74,7 +76,7 @@ class Table:
             version = integer(first_values(message.headers), "hl-version")
             self.put(record_id, None, version)
         else:
-            record = decode_record(self.kind, message.value, self._keyring.opened)
+            record = decode_record(self.kind, message.value, self._keyring.opened_of_table)
             if record.spec.id != record_id:
                 raise MalformedRecordError(f"the record of {record.spec.id} under the key {record_id}")
             self.put(record_id, record, record.version)
@@ -162,6 +164,11 @@ class ConfigTables:
         """What our keys do not open, as `kind/id`: other processes have other encryption keys."""
         return [f"{kind}/{record_id}" for kind, table in self._tables.items() for record_id in sorted(table.locked)]
 
+    def reasons(self) -> list[str]:
+        """What anybody may know of records that cannot be opened: not their ids."""
+        count = sum(len(table.locked) for table in self._tables.values())
+        return [f"our encryption keys do not open {count} records: {_SAME_KEYS}"] if count else []
+
     def require_open(self) -> None:
         """Passes when every record could be opened.
 
@@ -169,7 +176,9 @@ class ConfigTables:
             LockedTablesError: one could not; to go on would take it for deleted.
         """
         if any(table.locked for table in self._tables.values()):  # asked before each request: no list of names
-            raise LockedTablesError(f"our encryption keys do not open {', '.join(self.locked[:3])}")
+            locked = self.locked
+            named = ", ".join(locked[:_MAX_NAMED]) + (", …" if len(locked) > _MAX_NAMED else "")
+            raise LockedTablesError(f"our encryption keys do not open {named}: {_SAME_KEYS}")
 
     def position(self, kind: str) -> int:
         """The offset in the table's stream up to which everything is applied."""

@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from schemas.event_types import EventTypes, Policy
 from schemas.ids import RECORD_ID, RESERVED_PREFIX
 from schemas.key import KeySpec
 from schemas.retry import RetrySpec
+from schemas.source_limits import MAX_ALLOWED_NETWORKS, AllowedNetwork, SourceRateLimitSpec
 from schemas.tls import TlsSpec
 
 MAX_SECRETS = 10
@@ -141,6 +143,10 @@ class SourceSpec(_WithSecrets):
     auth_config: dict[str, Any] = Field(default_factory=dict)
     max_body_bytes: int | None = Field(default=None, ge=1)
     """Lower than the server's own limit, for this source alone."""
+    rate_limit: SourceRateLimitSpec | None = None
+    """Of verified requests, in each ingest process; no limit unless it is set."""
+    allowed_ips: list[AllowedNetwork] = Field(default_factory=list, max_length=MAX_ALLOWED_NETWORKS)
+    """Addresses and networks that may send; empty is everybody."""
 
 
 class EventTypeRule(_Strict):
@@ -188,6 +194,10 @@ class TopicSpec(_Strict):
     event_type: EventTypeRule | None = None
     dedup_id: DedupRule | None = None
     ordering_key: OrderingKeyRule | None = None
+    event_types: EventTypes = Field(default_factory=dict)
+    """What the bodies of each type look like, by the exact name of the type."""
+    on_unknown_type: Policy = "accept"
+    """What becomes of an event whose type is none of `event_types`; without any of these, every type is taken."""
 
 
 class RateLimitSpec(_Strict):

@@ -15,6 +15,7 @@ _KNOWN = {
     "hl-topic",
     "hl-dedup-id",
     "hl-source-ip",
+    "hl-schema-fault",
     "hl-request-headers",
 }
 
@@ -25,6 +26,7 @@ class Event(msgspec.Struct, frozen=True):
     Attributes:
         received_ms: epoch milliseconds at which ingest had read it.
         dedup_id: the sender's own id of it, or empty.
+        schema_fault: where the body is not as the schema of its type says, and how; empty where it is or none says.
         request_headers: name and value pairs as received, credentials redacted.
         extra: headers of the record that Hooklog does not know; they are kept.
     """
@@ -39,6 +41,7 @@ class Event(msgspec.Struct, frozen=True):
     source_ip: str = ""
     dedup_id: str = ""
     traceparent: str = ""
+    schema_fault: str = ""
     request_headers: tuple[tuple[str, str], ...] = ()
     extra: tuple[tuple[str, bytes], ...] = ()
 
@@ -58,6 +61,8 @@ def encode_event(event: Event) -> list[tuple[str, bytes]]:
     ]
     if event.dedup_id:
         headers.append(("hl-dedup-id", event.dedup_id.encode()))
+    if event.schema_fault:
+        headers.append(("hl-schema-fault", event.schema_fault.encode()))
     if event.traceparent:
         headers.append(("traceparent", event.traceparent.encode()))
     return headers + list(event.extra)
@@ -81,6 +86,7 @@ def decode_event(value: bytes | None, headers: Headers) -> Event:
         source_ip=values.get("hl-source-ip", ""),
         dedup_id=values.get("hl-dedup-id", ""),
         traceparent=values.get("traceparent", ""),
+        schema_fault=values.get("hl-schema-fault", ""),
         request_headers=headers_in(values.get("hl-request-headers", "[]")),
         extra=tuple((name, raw) for name, raw in headers if name not in _KNOWN),
     )

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from schemas.config import STORED_SPECS, SourceSpec, Spec, SubscriptionSpec, TopicSpec
 from schemas.headers import MalformedRecordError
 from schemas.key import KeySpec
+from schemas.sealing import is_sent, origin, sealing_context
 
 SpecT = TypeVar("SpecT", SourceSpec, TopicSpec, SubscriptionSpec, KeySpec, Spec)
 
@@ -20,7 +21,7 @@ SHOWN_ONLY = (*STAMPS, "warnings")
 MASK = "********"
 
 SecretCodec = Callable[[str, str], str]
-"""Takes a text and the context `kind/id` that it is bound to; gives the text sealed or opened."""
+"""Takes a text and the context (`sealing_context`) that it is bound to; gives the text sealed or opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,12 @@ def encode_record(record: Record[SpecT], seal: SecretCodec) -> bytes:
 
 def sealed_document(spec: Spec, seal: SecretCodec) -> dict[str, Any]:
     """What a spec says, its secrets sealed: fit for the tables, and for the intake."""
-    context = f"{spec.kind}/{spec.id}"
-    return map_secrets(spec.model_dump(mode="json", exclude_none=True), lambda text: seal(text, context))
+    return with_secrets(spec.kind, spec.model_dump(mode="json", exclude_none=True), seal)
+
+
+def with_secrets(kind: str, document: dict[str, Any], codec: SecretCodec) -> dict[str, Any]:
+    """A copy of a config document whose secrets are sealed, or opened, each for the place in which it stands."""
+    return _map(document, lambda field, text: codec(text, sealing_context(kind, document, field)))
 
 
 def decode_record(kind: str, value: bytes, unseal: SecretCodec) -> Record[Spec]:
@@ -66,8 +71,7 @@ def decode_record(kind: str, value: bytes, unseal: SecretCodec) -> Record[Spec]:
     try:
         document: dict[str, Any] = orjson.loads(value)
         stamps = {name: document.pop(name) for name in STAMPS}
-        context = f"{kind}/{document['id']}"
-        spec = STORED_SPECS[kind].model_validate(map_secrets(document, lambda text: unseal(text, context)))
+        spec = STORED_SPECS[kind].model_validate(with_secrets(kind, document, unseal))
         return Record(spec=spec, **_checked(stamps))
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         raise MalformedRecordError(f"not a record of {kind}: {type(error).__name__}") from error
@@ -96,9 +100,22 @@ def map_secrets(document: dict[str, Any], change: Callable[[str], str]) -> dict[
 
 
 def unmasked(document: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    """A copy in which each mask is the secret that stands in the same place of `known`, if there is one."""
+    """A copy in which each mask is the secret that stands in the same place of `known`, if there is one.
+
+    What the endpoint is shown, header values and the client's key, is kept only while `target_url` has the same origin:
+    whoever changes that could otherwise send to a host of their own what they are not allowed to see.
+    """
     there = dict(secrets_in(known))
+    if origin(document.get("target_url")) != origin(known.get("target_url")):
+        there = {field: text for field, text in there.items() if not is_sent(field)}
     return _map(document, lambda field, text: there.get(field, text) if text == MASK else text)
+
+
+def mask_faults(document: dict[str, Any]) -> list[tuple[str, str]]:
+    """The field of each mask that stands for nothing, and why, for people."""
+    why = "is a mask, and there is no secret that it could stand for"
+    sent = f"{why}: give it again, or remove it; it is kept only while target_url has the same scheme, host and port"
+    return [(field, sent if is_sent(field) else why) for field, text in secrets_in(document) if text == MASK]
 
 
 def secrets_in(document: dict[str, Any]) -> list[tuple[str, str]]:

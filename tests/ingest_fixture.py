@@ -33,8 +33,12 @@ DEADLINE_S = 60.0
 class LoopThread:
     """A thread with an event loop that runs one coroutine."""
 
-    def __init__(self, main: Coroutine[Any, Any, None]) -> None:
-        self._loop = asyncio.new_event_loop()
+    def __init__(
+        self,
+        main: Coroutine[Any, Any, None],
+        new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
+    ) -> None:
+        self._loop = new_loop()
         self._task = self._loop.create_task(main)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -95,6 +99,20 @@ class Gateway:
         try:
             wait_until(lambda: answers(f"{url}/ready", 200))
             yield url
+        finally:
+            service.server.should_exit = True
+            thread.join()
+
+    @contextmanager
+    def without_keys(self, keys: str) -> Iterator[httpx.Client]:
+        """Runs another ingest, with other encryption keys; gives an admin client of it."""
+        settings = self.settings.model_copy(update={"encryption_keys": keys, "ingest_port": free_port()})
+        service = IngestService(settings)
+        thread = LoopThread(service.serve())
+        url = f"http://127.0.0.1:{settings.ingest_port}"
+        try:
+            wait_until(lambda: answers(f"{url}/health", 200))
+            yield httpx.Client(base_url=url, headers={"Authorization": f"Bearer {ADMIN_KEY}"}, timeout=DEADLINE_S)
         finally:
             service.server.should_exit = True
             thread.join()

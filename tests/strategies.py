@@ -40,6 +40,7 @@ events = st.builds(
     source_ip=TEXT,
     dedup_id=TEXT,
     traceparent=TEXT,
+    schema_fault=TEXT,
     request_headers=st.lists(st.tuples(LATIN1, LATIN1), max_size=5).map(tuple),
     extra=EXTRA,
 )

@@ -2,6 +2,7 @@
 
 import base64
 import os
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -16,7 +17,7 @@ from rules.addresses import AddressPolicy
 from runtime.keyring import Keyring
 from schemas.config import Spec, SubscriptionSpec
 from schemas.outcome import OutcomeAction, OutcomeResult
-from schemas.stored import MASK, Record, masked
+from schemas.stored import MASK, Record, decode_record, encode_record, masked, with_secrets
 from tests.certificates_fixture import issue
 
 KEYRING = Keyring.parse("k1:" + base64.b64encode(os.urandom(32)).decode())
@@ -108,6 +109,38 @@ def test_a_filter_that_is_none_is_refused_with_line_and_column() -> None:
     outcome = decide(intake(GOOD | {"filter": "event.a == 1 &&\n  brunch == 'main'"})).outcome
     assert outcome is not None
     assert outcome.reason == "filter: line 2, column 3: undeclared reference to 'brunch'"
+
+
+@pytest.mark.parametrize(
+    ("declared", "field"),
+    [
+        ({"schema": {"$ref": "https://example.com/schema"}}, "event_types.order.created.schema"),
+        ({"schema": {"type": "nope"}}, "event_types.order.created.schema"),
+        ({"schema": {"pattern": "(a+)+\\1"}}, "event_types.order.created.schema"),
+        ({"schema": {"description": "x" * 65_536}}, "event_types.order.created.schema"),
+        ({"schema": {"items": {"$ref": "#"}}}, "event_types.order.created.schema"),
+        ({"schema": "https://example.com/schema"}, "event_types.order.created.schema"),
+        ({"schema": {}, "on_invalid": "drop"}, "event_types.order.created.on_invalid"),
+        ({"schema": {}, "version": 1}, "event_types.order.created.version"),
+        ({"description": "no schema"}, "event_types.order.created.schema"),
+    ],
+)
+def test_a_topic_whose_schema_cannot_be_used_is_refused_with_its_type(declared: Any, field: str) -> None:
+    topic = {"source_id": "s", "event_types": {"order.created": declared}}
+    assert refusal(decide(intake(topic, kind="topics"))) == ("invalid", field)
+
+
+def test_a_topic_has_a_bounded_number_of_event_types() -> None:
+    topic = {"source_id": "s", "event_types": {f"t{at}": {"schema": {}} for at in range(201)}}
+    assert refusal(decide(intake(topic, kind="topics"))) == ("invalid", "event_types")
+
+
+def test_a_schema_is_stored_as_it_was_given_its_nulls_too() -> None:
+    schema = {"properties": {"note": {"const": None, "default": None}}, "enum": [None, 1]}
+    decision = decide(intake({"source_id": "s", "event_types": {"a": {"schema": schema}}}, kind="topics"))
+    assert decision.record is not None
+    stored = decode_record("topics", encode_record(decision.record, KEYRING.seal), KEYRING.opened)
+    assert masked(stored)["event_types"]["a"] == {"schema": schema, "description": "", "on_invalid": "accept"}
 
 
 def test_an_unknown_auth_type_is_refused_and_never_means_accept() -> None:
@@ -224,20 +257,58 @@ def test_masked_headers_and_keys_stand_for_those_that_are_there_and_are_told_mas
 
 
 def test_a_header_value_sealed_for_the_record_is_opened() -> None:
-    sealed = KEYRING.seal("Bearer hush", "subscriptions/s1")
-    decision = decide(intake(GOOD | {"headers": {"Authorization": sealed}}))
+    document = GOOD | {"id": "s1", "headers": {"Authorization": "Bearer hush"}}
+    decision = decide(intake(with_secrets("subscriptions", document, KEYRING.seal)))
     assert decision.record is not None
     assert isinstance(decision.record.spec, SubscriptionSpec)
     assert decision.record.spec.headers == {"Authorization": "Bearer hush"}
 
 
 def test_a_secret_sealed_for_the_record_is_opened_and_one_sealed_for_another_is_refused() -> None:
-    sealed = KEYRING.seal("the secret", "subscriptions/s1")
+    sealed = KEYRING.seal("the secret", "subscriptions/s1/secret")
     decision = decide(intake(GOOD | {"secret": sealed}))
     assert decision.record is not None
     assert isinstance(decision.record.spec, SubscriptionSpec)
     assert decision.record.spec.secret == "the secret"
     assert refusal(decide(intake(GOOD | {"secret": sealed}, key=b"s2"))) == ("invalid", "secret")
+
+
+SENT: dict[str, Any] = {"headers": {"Authorization": "Bearer hush"}, "secret": "the secret"}
+ELSEWHERE = {"target_url": "https://evil.example/hook"}
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        lambda sealed: {"headers": {"X-Mine": sealed["secret"]}},
+        lambda sealed: {"headers": {"X-Mine": sealed["headers"]["Authorization"]}},
+        lambda sealed: {"secret": sealed["headers"]["Authorization"]},
+        lambda sealed: {"headers": sealed["headers"]} | ELSEWHERE,
+        lambda sealed: {"headers": sealed["headers"], "target_url": "http://example.com/hook"},
+        lambda sealed: {"headers": sealed["headers"], "target_url": "https://example.com:8443/hook"},
+    ],
+)
+def test_what_is_sealed_in_the_log_opens_in_no_other_field_and_for_no_other_origin(
+    moved: Callable[[dict[str, Any]], dict[str, Any]],
+) -> None:
+    sealed = with_secrets("subscriptions", GOOD | SENT | {"id": "s1"}, KEYRING.seal)
+    assert decide(intake(sealed)).writes
+    assert decide(intake(sealed | {"target_url": "https://EXAMPLE.com:443/other"})).writes
+    wrong = moved(sealed)
+    field = "headers" if "headers" in wrong else "secret"
+    assert refusal(decide(intake(GOOD | wrong), existing(**SENT))) == ("invalid", field)
+
+
+def test_masked_headers_and_keys_do_not_follow_a_target_url_to_another_origin_but_the_signing_secret_does() -> None:
+    client = issue("hooklog")
+    tls = {"client_cert_pem": client.pem, "client_key_pem": client.key_pem}
+    current = existing(tls=tls, **SENT)
+    shown = {name: value for name, value in masked(current).items() if name not in {"tls", "headers"}}
+    assert decide(intake(shown | ELSEWHERE), current).writes
+    for field, value in (("headers", {"Authorization": MASK}), ("tls", tls | {"client_key_pem": MASK})):
+        assert refusal(decide(intake(shown | ELSEWHERE | {field: value}), current))[1].startswith(f"{field}.")
+        assert decide(intake(shown | {field: value, "target_url": "https://example.com/other?x=1"}), current).writes
+    assert decide(intake(shown | ELSEWHERE | {"headers": {"Authorization": "Bearer theirs"}}), current).writes
 
 
 @given(st.binary(max_size=200) | st.none(), st.binary(max_size=70) | st.none(), st.sampled_from(["sources", "topics"]))

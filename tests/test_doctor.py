@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from runtime.embedded.broker_files import free_port
+from tests.certificates_fixture import DAY, Issued, issue
 from tests.cli_fixture import CommandLine
 from tests.kafka_fixture import RunningKafka
 from tests.oracle.stack import Stack
@@ -36,6 +37,29 @@ def test_where_nothing_runs_it_says_what_would_start_it_and_makes_nothing(alone:
     assert all(found[check]["state"] == "ok" for check in ("python", "admin key", "keyring", "data directory"))
     assert not (alone.folder / "data").exists()
     assert "→ hooklog up starts it" in alone.ok("doctor").out
+
+
+def test_a_certificate_that_has_ended_ends_soon_or_cannot_be_used_is_told(alone: CommandLine) -> None:
+    served = issue("hooklog")
+
+    def examined(cert: Issued) -> dict[str, Any]:
+        file = alone.write("cert.pem", cert.pem)
+        key = alone.write("key.pem", served.key_pem if cert is served else cert.key_pem)
+        variables = {"HOOKLOG_TLS_CERT": str(file), "HOOKLOG_TLS_KEY": str(key)}
+        return {row["check"]: row for row in alone("doctor", "--json", **variables).objects}
+
+    found = examined(served)
+    assert (found["certificate"]["state"], found["certificate's key"]["state"]) == ("ok", "warn")
+    for cert, state, word in (
+        (issue("old", begins=-9 * DAY, ends=-DAY), "fail", "expired at"),
+        (issue("soon", ends=9 * DAY), "warn", "expires at"),
+    ):
+        found = examined(cert)
+        assert (found["certificate"]["state"], word in found["certificate"]["found"]) == (state, True)
+    alone.write("cert.pem", served.pem)
+    others = {"HOOKLOG_TLS_CERT": "cert.pem", "HOOKLOG_TLS_KEY": "key.pem"}
+    (unusable,) = [row for row in alone("doctor", "--json", **others).objects if row["check"] == "certificate"]
+    assert (unusable["state"], "HOOKLOG_TLS_KEY=key.pem" in unusable["found"]) == ("fail", True)
 
 
 def test_secrets_that_others_may_read_and_a_broken_keyring_are_named_with_what_mends_them(alone: CommandLine) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from rules.identify import MAX_EVENT_TYPE_CHARS, MAX_KEY_CHARS, Identity, identify
 from rules.request_headers import RequestHeaders
+from rules.told import Told
 from rules.verify import Place
 from schemas.config import TopicSpec
 
@@ -16,10 +17,11 @@ GITHUB_TYPE, GITHUB_ID = Place(header="X-GitHub-Event"), Place(header="X-GitHub-
 
 
 def identity(headers: dict[str, str], body: bytes | dict[str, Any] = b"", **rules: Any) -> Identity:
+    told, item = rules.pop("told", None), rules.pop("item", "")
     topic = TopicSpec.model_validate({"id": "t", "source_id": "s"} | rules)
     raw = body if isinstance(body, bytes) else orjson.dumps(body)
     pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    return identify(topic, RequestHeaders(pairs), raw, event_type=GITHUB_TYPE, dedup_id=GITHUB_ID)
+    return identify(topic, RequestHeaders(pairs), raw, event_type=GITHUB_TYPE, dedup_id=GITHUB_ID, told=told, item=item)
 
 
 def test_the_topic_s_rule_decides_the_type_before_everything_else() -> None:
@@ -64,8 +66,6 @@ def test_the_dedup_id_is_the_first_that_is_there() -> None:
     headers = {
         "X-Id": "rule",
         "X-GitHub-Delivery": "provider",
-        "ce-id": "1",
-        "ce-source": "/shop",
         "webhook-id": "standard",
         "Idempotency-Key": "key",
     }
@@ -74,13 +74,28 @@ def test_the_dedup_id_is_the_first_that_is_there() -> None:
     del headers["X-Id"]
     assert identity(headers, **rule).dedup_id == "provider"
     del headers["X-GitHub-Delivery"]
-    assert identity(headers, **rule).dedup_id == "/shop 1"
-    del headers["ce-source"]
+    assert identity(headers, told=Told(dedup_id="/shop 1"), **rule).dedup_id == "/shop 1"
     assert identity(headers, **rule).dedup_id == "standard"
     del headers["webhook-id"]
     assert identity(headers, **rule).dedup_id == "key"
     del headers["Idempotency-Key"]
     assert identity(headers, **rule).dedup_id == ""
+
+
+def test_what_the_envelope_says_comes_after_the_provider_and_before_the_rest() -> None:
+    told = Told("made", "/shop 1")
+    assert identity({"X-GitHub-Event": "push", "X-GitHub-Delivery": "d"}, told=told) == Identity("push", "d", "")
+    assert identity({"ce-type": "c", "webhook-id": "w"}, {"type": "t"}, told=told) == Identity("made", "/shop 1", "")
+    assert identity({"webhook-id": "w"}, {"type": "t"}, told=Told()) == Identity("t", "w", "")
+
+
+def test_of_several_events_those_with_an_id_in_a_header_each_have_one_of_their_own() -> None:
+    for name in ("X-GitHub-Delivery", "webhook-id", "Idempotency-Key"):
+        assert identity({name: "d"}, item="7 ab").dedup_id == "d 7 ab"
+    assert identity({"X-Id": "d"}, item="7 ab", dedup_id={"header": "x-id"}).dedup_id == "d 7 ab"
+    assert identity({}, {"id": "b"}, item="7 ab", dedup_id={"pointer": "/id"}).dedup_id == "b"
+    assert identity({}, item="7 ab", told=Told(dedup_id="t")).dedup_id == "t"
+    assert identity({}, item="7 ab").dedup_id == ""
 
 
 def test_a_number_in_the_body_is_an_id() -> None:
@@ -105,7 +120,7 @@ def test_the_partition_key_is_the_ordering_key_else_the_dedup_id_else_the_event_
 
 
 @given(
-    headers=st.dictionaries(st.sampled_from(["ce-id", "ce-type", "webhook-id"]), st.binary(max_size=300)),
+    headers=st.dictionaries(st.sampled_from(["ce-type", "webhook-id"]), st.binary(max_size=300)),
     body=st.binary(max_size=300)
     | st.recursive(
         st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=20),

@@ -192,7 +192,7 @@ def test_an_unknown_topic_is_not_found(gateway: Gateway) -> None:
 
 def test_another_method_than_post_is_refused(gateway: Gateway) -> None:
     response = httpx.get(f"{gateway.url}/api/v1/ingest/open")
-    assert (response.status_code, response.headers["allow"]) == (405, "POST")
+    assert (response.status_code, response.headers["allow"]) == (405, "POST, OPTIONS")
     assert response.json()["code"] == "method_not_allowed"
 
 

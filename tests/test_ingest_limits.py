@@ -8,10 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
-from ingest.body import BodyBudget, BodyReader, SenderGoneError
-from ingest.guarded_protocol import HEAD_DEADLINE_S, MAX_HEAD_BYTES
+from ingest.body import LEAST_BYTES_PER_S, BodyBudget, BodyReader, SenderGoneError
+from ingest.guarded_protocol import HEAD_DEADLINE_S
 from ingest.redact import MAX_HEADERS, MAX_TOTAL_CHARS, kept_headers
 from rules.rejection_cap import BURST, RATE_PER_S
+from rules.request_head import MAX_HEAD_BYTES
 from rules.request_headers import RequestHeaders
 from runtime.problem import ProblemError
 from schemas.streams import REJECTIONS
@@ -115,6 +116,28 @@ async def test_a_body_that_comes_too_slowly_is_refused() -> None:
     reader = BodyReader(Wire(part(b"12", more=True)), RequestHeaders([]), BodyBudget(), deadline_s=0.05)
     assert await refusal(reader) == 408
     assert reader.beginning(10) == b"12"
+
+
+async def test_a_body_that_drips_has_less_time_than_one_that_flows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.body.BODY_GRACE_S", 0.05)
+    enough = Wire(part(bytes(LEAST_BYTES_PER_S), more=True))
+    budget, began_s = BodyBudget(), time.monotonic()
+    dripping = BodyReader(Wire(part(b"1", more=True)), RequestHeaders([]), budget)
+    flowing = BodyReader(enough, RequestHeaders([]), budget)
+    assert set(await asyncio.gather(refusal(dripping), refusal(flowing, 10_000))) == {408}
+    assert time.monotonic() - began_s >= 1.0  # the flowing one had its second
+    assert flowing.received_bytes == LEAST_BYTES_PER_S
+
+
+async def test_a_body_in_many_pieces_is_put_together_and_its_memory_is_given_back() -> None:
+    pieces = [part(b"%d;" % number, more=True) for number in range(1_000)]
+    budget = BodyBudget()
+    reader = BodyReader(Wire(*pieces, part(b"", more=False)), RequestHeaders([]), budget)
+    body = b"".join(b"%d;" % number for number in range(1_000))
+    assert await reader.read(10_000) == body
+    assert (reader.beginning(5), budget.held_bytes) == (body[:5], len(body))
+    reader.release()
+    assert budget.held_bytes == 0
 
 
 async def test_a_sender_that_hangs_up_leaves_no_body() -> None:

@@ -185,3 +185,22 @@ def test_a_document_without_end_is_malformed(admin: httpx.Client) -> None:
     headers = {"Content-Type": "application/json"}
     assert admin.patch(f"{SOURCES}/deep", content=deep, headers=headers).status_code == 400
     assert admin.put(f"{SOURCES}/deep", content=deep).status_code == 400
+
+
+def test_header_values_follow_a_target_url_to_another_host_only_when_they_are_given_again(admin: httpx.Client) -> None:
+    one = f"{SUBSCRIPTIONS}/moving"
+    made = admin.post(SUBSCRIPTIONS, json=subscription(id="moving", headers={"X-Token": "t1", "X-Team": "a"})).json()
+    moved = {"target_url": "http://127.0.0.1:10/hook"}
+    for refused in (
+        admin.patch(one, json=moved),
+        admin.patch(one, json=moved | {"headers": {"X-Team": "b"}}),
+        admin.put(one, json=subscription(headers={"X-Token": MASK}) | moved),
+        admin.post(f"{one}/check", json=subscription(headers={"X-Token": MASK}) | moved),
+    ):
+        assert refused.status_code == 422
+        assert "headers.X-Token" in {error["field"] for error in refused.json()["errors"]}
+        assert "give it again" in refused.text
+    assert admin.get(one).json()["version"] == made["version"]
+    assert admin.patch(one, json={"target_url": "http://127.0.0.1:9/elsewhere"}).json()["headers"]["X-Token"] == MASK
+    assert admin.patch(one, json=moved | {"headers": {"X-Team": None, "X-Token": "t2"}}).status_code == 200
+    assert admin.patch(one, json={"target_url": "http://127.0.0.1:11/", "headers": None}).status_code == 200

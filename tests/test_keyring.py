@@ -4,10 +4,11 @@ import base64
 import os
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.keyring import CannotOpenError, Keyring, UnusableKeyringError, is_sealed
+from runtime.keyring import CannotOpenError, Keyring, UnknownKeyError, UnusableKeyringError, is_sealed, sealed_with
 from tests.strategies import TEXT
 
 
@@ -71,13 +72,44 @@ def test_a_new_first_key_seals_and_the_old_one_still_opens() -> None:
     sealed = Keyring.parse(old).seal("hush", "sources/a")
     rotated = Keyring.parse(f"{key_text('new')},{old}")
     assert rotated.unseal(sealed, "sources/a") == "hush"
-    assert rotated.seal("hush", "sources/a").startswith("hlenc:v1:new:")
+    assert rotated.seal("hush", "sources/a").startswith("hlenc:v2:new:")
 
 
 def test_a_text_sealed_with_a_key_that_is_gone_does_not_open() -> None:
     sealed = RING.seal("hush", "sources/a")
     with pytest.raises(CannotOpenError, match="not in the keyring"):
         Keyring.parse(key_text("b")).unseal(sealed, "sources/a")
+
+
+def sealed_by_an_older_release(text: str, ring: str) -> str:
+    """As it was done once, written down here: bound to the record alone."""
+    key_id, _, key = ring.partition(":")
+    nonce = os.urandom(12)
+    encrypted = AESGCM(base64.b64decode(key)).encrypt(nonce, text.encode(), b"subscriptions/a")
+    return f"hlenc:v1:{key_id}:{base64.b64encode(nonce + encrypted).decode()}"
+
+
+def test_what_an_older_release_sealed_opens_in_a_table_for_its_record_and_is_refused_elsewhere() -> None:
+    key = key_text("a")
+    ring, old = Keyring.parse(key), sealed_by_an_older_release("hush", key)
+    assert ring.opened_of_table(old, "subscriptions/a/headers/x for https://example.com:443") == "hush"
+    with pytest.raises(CannotOpenError, match="another place or record"):
+        ring.opened_of_table(old, "subscriptions/b/secret")
+    for opens in (ring.opened, ring.unseal):
+        with pytest.raises(CannotOpenError, match="older Hooklog"):
+            opens(old, "subscriptions/a/secret")
+
+
+def test_what_a_newer_release_sealed_is_known_as_such() -> None:
+    with pytest.raises(UnknownKeyError, match="does not know"):
+        RING.opened_of_table("hlenc:v3:a:AAAA", "sources/a/secret")
+
+
+def test_a_sealed_text_tells_its_key_and_whether_it_was_sealed_as_it_is_now() -> None:
+    key = key_text("a")
+    assert sealed_with(Keyring.parse(key).seal("hush", "x")) == ("a", True)
+    assert sealed_with(sealed_by_an_older_release("hush", key)) == ("a", False)
+    assert sealed_with("hush") == ("", False)
 
 
 @pytest.mark.parametrize("text", ["", " ,\n", "a", "a:", "a:AAAA", "a:not base64!", "a:é", ":" + "A" * 43 + "="])

@@ -19,12 +19,12 @@ def alone(tmp_path: Path) -> CommandLine:
 
 def test_a_made_secret_signs_and_a_made_entry_encrypts(alone: CommandLine) -> None:
     assert len(signing_key(alone.ok("keys", "secret").out.strip())) == 32
-    made = alone.ok("keys", "encryption", "--id", "2026")
+    made = alone.ok("encryption", "new-key", "--id", "2026")
     keyring = Keyring.parse(made.out)
     assert list(keyring.keys) == ["2026"]
     assert keyring.unseal(keyring.seal("hush", "x"), "x") == "hush"
-    assert "hooklog keys reseal" in made.err
-    assert alone("keys", "encryption", "--id", "a:b").code == 2
+    assert "hooklog encryption rotate" in made.err
+    assert alone("encryption", "new-key", "--id", "a:b").code == 2
 
 
 def test_a_question_makes_no_admin_key_where_nothing_runs(alone: CommandLine) -> None:

@@ -17,7 +17,7 @@ from runtime.settings import Settings
 from tests.ingest_fixture import KEYS
 from tests.openapi_contract import Contract
 
-METHODS = {"get", "put", "post", "delete", "patch"}
+METHODS = {"get", "put", "post", "delete", "patch", "options"}
 
 
 @pytest.fixture(scope="module")

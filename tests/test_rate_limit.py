@@ -87,3 +87,27 @@ def test_the_wait_behind_others_is_when_one_more_has_its_place(
         while wait_s := limit.take(at_ms):
             at_ms += math.ceil(wait_s * 1_000)
     assert abs(at_ms - expected_ms) <= ahead + 1  # whole milliseconds: each comes up to one later than it could
+
+
+@given(rates, st.lists(st.tuples(st.integers(0, 2_000), st.integers(1, 50)), max_size=100))
+def test_several_places_are_taken_together_or_not_at_all(per_second: float, asked: list[tuple[int, int]]) -> None:
+    together, one_by_one, now_ms = RateLimit(per_second, 50), RateLimit(per_second, 50), NOW_MS
+    for gap, count in asked:
+        now_ms += gap
+        free = together.free(now_ms)
+        assert free == one_by_one.free(now_ms)
+        assert bool(together.take(now_ms, count)) == (count > free)
+        if count <= free:
+            assert not any(one_by_one.take(now_ms) for _ in range(count))
+
+
+@given(rates, bursts, gaps_ms)
+def test_the_free_places_are_those_that_can_be_taken_now(per_second: float, burst: int, gaps: list[int]) -> None:
+    limit = RateLimit(per_second, burst)
+    for now_ms in times_of(gaps):
+        limit.take(now_ms)
+    now_ms = times_of(gaps)[-1] if gaps else NOW_MS
+    settled_ms = now_ms + math.ceil(limit.settled_s(now_ms) * 1_000)
+    free = limit.free(now_ms)
+    assert limit.free(settled_ms) == burst
+    assert [bool(limit.take(now_ms)) for _ in range(free + 1)] == [False] * free + [True]

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 from schemas.stored import MASK
+from tests.certificates_fixture import issue
 from tests.cli_fixture import CommandLine, config_gateway, hooklog
 from tests.ingest_fixture import Gateway
 
@@ -38,6 +39,23 @@ def test_a_secret_comes_from_a_file_or_standard_input_and_is_compared(hooklog: C
     assert "updated" in changed.out
     assert "another" not in changed.out
     assert "unchanged" in hooklog.ok("sources", "apply", "github", "--auth-type", "github").out
+
+
+def test_a_source_takes_its_limits_from_options_and_from_a_file(hooklog: CommandLine) -> None:
+    apply = ("sources", "apply", "shop", "--auth-type", "none")
+    limits = ("--rate-limit", "50", "--burst", "80", "--allowed-ip", "192.0.2.0/24", "--allowed-ip", "::1")
+    record = hooklog.ok(*apply, *limits, "--json").object["record"]
+    assert record["rate_limit"] == {"per_second": 50, "burst": 80}
+    assert record["allowed_ips"] == ["192.0.2.0/24", "::1"]
+    hooklog.write(
+        "shop.yaml",
+        "kind: source\nid: shop\nauth_type: none\nallowed_ips: [192.0.2.0/24, '::1']\n"
+        "rate_limit: {per_second: 50, burst: 80}\n",
+    )
+    assert hooklog.ok("apply", "-f", "shop.yaml").out == "0 to create, 0 to update, 0 to delete, 1 unchanged\n"
+    assert hooklog(*apply, "--burst", "5").code == 2
+    wrong = hooklog(*apply, "--allowed-ip", "10.0.0.1/8")
+    assert (wrong.code, "allowed_ips.0: " in wrong.err, "10.0.0.0/8" in wrong.err) == (2, True, True)
 
 
 def test_fields_come_from_a_file_and_options_go_before_them(hooklog: CommandLine) -> None:
@@ -126,14 +144,26 @@ def test_on_a_terminal_it_asks_first(hooklog: CommandLine) -> None:
     assert hooklog("topics", "get", "a").code == 1
 
 
-def test_records_are_sealed_again_with_their_secrets_kept(hooklog: CommandLine) -> None:
-    source = ("sources", "apply", "github", "--auth-type", "github", "--secret", "hush", "--secret", "older")
-    before = hooklog.ok(*source, "--json").object["record"]
-    hooklog.ok(*SUBSCRIPTION)
-    hooklog.ok("sources", "apply", "open", "--auth-type", "none")
-    assert hooklog.ok("keys", "reseal", "--json").object == {"written": 2, "failed": 0}
-    assert hooklog.ok("sources", "get", "github", "--json").object["version"] > before["version"]
-    assert "unchanged" in hooklog.ok(*source).out
+def test_tls_of_a_subscription_is_read_from_files_and_its_key_is_never_shown(hooklog: CommandLine) -> None:
+    authority = issue("an authority", authority=True)
+    ours = issue("hooklog", authority)
+    hooklog.write("ca.pem", authority.pem)
+    hooklog.write("cert.pem", ours.pem)
+    there = ("subscriptions", "apply", "tls", "--topic", "t", "--url", "https://127.0.0.1:9/hook")
+    files = ("--tls", "ca=ca.pem", "--tls", "cert=cert.pem", "--tls", "key=-", "--tls", "server-name=hooks.internal")
+    made = hooklog.ok(*there, *files, "--json", stdin=ours.key_pem)
+    assert made.object["record"]["tls"] == {
+        "ca_pem": authority.pem,
+        "client_cert_pem": ours.pem,
+        "client_key_pem": MASK,
+        "server_name": "hooks.internal",
+    }
+    assert "unchanged" in hooklog.ok(*there, *files, stdin=ours.key_pem).out
+    wrong = hooklog(*there, "--tls", "cert=cert.pem", "--tls", "key=nowhere.pem")
+    assert (wrong.code, "nowhere.pem" in wrong.err) == (2, True)
+    assert hooklog(*there, *files[:-2], stdin=authority.key_pem).code == 2
+    for part in ("cert", "verify=no", "ca="):
+        assert hooklog(*there, "--tls", part).code == 2
 
 
 def test_without_a_gateway_a_command_says_where_it_looked(tmp_path: Path) -> None:

@@ -197,9 +197,9 @@ def test_a_table_record_has_no_secret_in_the_clear_and_old_ones_that_had_can_be_
     assert set(secrets) == {"secret", "headers.Authorization", "tls.client_key_pem"}
     document = orjson.loads(value)
     assert all(is_sealed(text) for _, text in secrets_in(document))
-    assert decode_record("subscriptions", value, KEYRING.opened) == record
+    assert decode_record("subscriptions", value, KEYRING.opened_of_table) == record
     old = document | {"headers": {"Authorization": secrets["headers.Authorization"]}}
-    assert decode_record("subscriptions", orjson.dumps(old), KEYRING.opened) == record
+    assert decode_record("subscriptions", orjson.dumps(old), KEYRING.opened_of_table) == record
 
 
 @given(st.dictionaries(st.sampled_from(["secret", "secrets", "headers", "tls", "name"]), JSON | TEXT))
@@ -212,5 +212,5 @@ def test_masks_that_come_back_are_the_secrets_that_were_masked(document: dict[st
 def test_the_secret_of_one_record_cannot_be_used_in_another() -> None:
     record = Record(SourceSpec(id="a", auth_type="github", secret="hush"), 1, 1, "", "")
     value = encode_record(record, seal)
-    assert b"sealed for sources/a: hush" in value
+    assert b"sealed for sources/a/secret: hush" in value
     assert decode_record("sources", value, unseal) == record

@@ -112,8 +112,8 @@ class NeverHalfOpen(Breaker):
 class EverySecondFree(RateLimit):
     """Lets one more through than it may."""
 
-    def take(self, now_ms: int) -> float:
-        return 0.0 if now_ms % 2 else super().take(now_ms)
+    def take(self, now_ms: int, count: int = 1) -> float:
+        return 0.0 if now_ms % 2 else super().take(now_ms, count)
 
 
 class SoonAgain(Parking):

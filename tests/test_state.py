@@ -106,6 +106,21 @@ async def test_a_delivery_that_has_ended_is_not_attempted_again_by_a_stale_branc
     await rows(stack, "deliveries", 1, event_id=sent.event_id, status="SUCCESS", attempts=1)
 
 
+async def test_another_branch_of_a_delivery_waits_for_the_one_on_the_wire_and_is_cut_when_that_one_ends_it(
+    stack: Stack, receiver: Receiver, team: Team
+) -> None:
+    topic = await team.github_topic()
+    await team.subscribe(topic, receiver.url("/slow/3000/branch"))
+    sent = await Sender([stack.ports["ingest"]], topic, SECRET).send_one("push", PUSH)
+    await arrived(receiver, "/slow/3000/branch", 1)
+    record, before = await delivery_of(stack, sent.event_id), await forks_cut(stack)
+    await send_branch(stack, record, DELIVERIES, attempt=2)
+    await send_branch(stack, record, DELIVERIES, attempt=3)
+    await until_cut(stack, before + 2)
+    await rows(stack, "deliveries", 1, event_id=sent.event_id, status="SUCCESS", attempts=1)
+    assert len(await receiver.at("/slow/3000/branch")) == 1
+
+
 async def test_a_dead_letter_and_a_cancelled_delivery_are_ends_too_and_a_retry_is_none(
     stack: Stack, receiver: Receiver, team: Team
 ) -> None:

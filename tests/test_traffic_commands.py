@@ -134,7 +134,11 @@ async def test_a_refused_event_ends_with_1_and_says_why(stack: Stack, team: Team
     assert (unsigned.code, unsigned.lines[0]["code"]) == (1, "signature_missing")
     silent = await run(stack, "send", topic)
     assert silent.code == 2
-    assert "HOOKLOG_SEND_SECRET" in silent.err
+    assert "HOOKLOG_SOURCE_SECRET" in silent.err
+    file = stack.folder / "secret.txt"
+    file.write_text(f"{SECRET}\n")
+    assert (await run(stack, "send", topic, "--secret-file", str(file))).code == 0
+    assert (await run(stack, "send", topic, "--secret-file", "-", "--data", "-")).code == 2
     assert (
         await run(stack, "send", "nobody-knows-it")
     ).err == "hooklog: there is no topic nobody-knows-it; create it first\n"

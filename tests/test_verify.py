@@ -90,6 +90,8 @@ def test_the_known_auth_types_are_listed() -> None:
         "github",
         "gitlab",
         "hmac",
+        "kubernetes",
+        "meta",
         "none",
         "shopify",
         "slack",
@@ -98,6 +100,8 @@ def test_the_known_auth_types_are_listed() -> None:
         "svix",
         "token",
         "twilio",
+        "x",
+        "zoom",
     ]
 
 

@@ -41,7 +41,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_plug_in_is_listed_with_what_it_needs(tmp_path: Path) -> None:
     ended = run(install(tmp_path), "-c", PROVIDERS.format(as_json=True))
     rows = {row["auth_type"]: row for row in map(json.loads, ended.stdout.splitlines())}
-    assert len(rows) == 13
+    assert len(rows) == 17
     assert rows["acme"] == {
         "auth_type": "acme",
         "title": "Acme",

@@ -51,14 +51,20 @@ SENDERS = [
     Sender("github"),
     Sender("gitlab", KEYS),
     Sender("gitlab", PRINTABLE.filter(lambda text: not text.startswith("whsec_")), covers_body=False),
+    Sender("kubernetes", PRINTABLE, covers_body=False, any_case=7),
+    Sender("meta"),
     Sender("shopify"),
     Sender("slack"),
     Sender("standard_webhooks", KEYS),
     Sender("stripe"),
     Sender("svix", KEYS),
     Sender("twilio", config={"url": "https://h.example/a"}, bodies=FORMS, content_type=FORM),
+    Sender("x", bodies=BODIES.map(lambda body: b"{%b}" % body)),
+    Sender("zoom"),
 ]  # fmt: skip
-TIMED = [sender for sender in SENDERS if sender.auth_type in {"slack", "stripe", "standard_webhooks", "svix"}] + [
+TIMED = [
+    sender for sender in SENDERS if sender.auth_type in {"slack", "stripe", "standard_webhooks", "svix", "zoom"}
+] + [
     Sender("gitlab", KEYS),
     Sender("hmac", config={"timestamp_header": "X-Time"}),
 ]

@@ -1,6 +1,7 @@
 """Known answers: the examples of the senders' documents, and what the senders' own libraries sign and accept."""
 
 import base64
+import hmac
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +14,16 @@ from stripe._webhook import WebhookSignature
 from twilio.request_validator import RequestValidator
 
 from rules.request_headers import RequestHeaders
-from rules.verify import SignedRequest, VerificationError, check_config, providers, signed_headers, verify
+from rules.verify import (
+    Answer,
+    SignedRequest,
+    VerificationError,
+    check_config,
+    providers,
+    signed_headers,
+    verifier_of,
+    verify,
+)
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -115,6 +125,43 @@ def test_an_example_of_hmac_s_standard_passes_as_shopify_s_signature() -> None:
     digest = bytes.fromhex("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")
     headers = {"X-Shopify-Hmac-Sha256": base64.b64encode(digest).decode()}
     verify("shopify", arrived(headers, b"what do ya want for nothing?", "Jefe"))
+
+
+RFC_4231 = (b"what do ya want for nothing?", "Jefe")
+"""Section 4.3. Documents with a rule and no example are held to it: Shopify's, Meta's and X's."""
+RFC_4231_HEX = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+
+
+def test_an_example_of_hmac_s_standard_passes_as_meta_s_and_x_s_signature() -> None:
+    digest = base64.b64encode(bytes.fromhex(RFC_4231_HEX)).decode()
+    verify("meta", arrived({"X-Hub-Signature-256": f"sha256={RFC_4231_HEX}"}, *RFC_4231))
+    verify("x", arrived({"x-twitter-webhooks-signature": f"sha256={digest}"}, *RFC_4231))
+
+
+def test_meta_gets_its_challenge_back_as_in_its_example() -> None:
+    query = b"hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=meatyhamhock"
+    request = SignedRequest(RequestHeaders([]), b"", ["app", "verify:meatyhamhock"], {}, 0, query=query)
+    assert verifier_of("meta").handshake(request) == Answer(b"1158201444", "text/plain")  # type: ignore[union-attr]
+
+
+def test_x_gets_its_token_signed() -> None:
+    expected = base64.b64encode(hmac.digest(b"consumer secret", b"challenge_string", "sha256")).decode()
+    request = SignedRequest(RequestHeaders([]), b"", ["consumer secret"], {}, 0, query=b"crc_token=challenge_string")
+    answer = verifier_of("x").handshake(request)  # type: ignore[union-attr]
+    assert answer == Answer(b'{"response_token":"sha256=%b"}' % expected.encode(), "application/json")
+
+
+def test_zoom_s_signature_is_made_as_its_document_says() -> None:
+    body = b'{"event":"endpoint.url_validation","payload":{"plainToken":"qgg8vlvZRS6UYooatFL8Aw"}}'
+    time_s = 1_654_503_849
+    signature = "v0=" + hmac.new(b"secret", b"v0:1654503849:" + body, "sha256").hexdigest()
+    headers = {"x-zm-request-timestamp": str(time_s), "x-zm-signature": signature}
+    assert dict(signed_headers("zoom", ["secret"], {}, body, time_s, "application/json")) == headers
+    request = SignedRequest(arrived(headers, body, "secret").headers, body, ["other", "secret"], {}, time_s)
+    verify("zoom", request)
+    encrypted = hmac.new(b"secret", b"qgg8vlvZRS6UYooatFL8Aw", "sha256").hexdigest()
+    answer = verifier_of("zoom").answer(request)  # type: ignore[union-attr]
+    assert answer == b'{"plainToken":"qgg8vlvZRS6UYooatFL8Aw","encryptedToken":"%b"}' % encrypted.encode()
 
 
 def test_twilio_s_examples_pass() -> None:

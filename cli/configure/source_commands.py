@@ -22,7 +22,7 @@ def list_(search: options.Search = None, limit: options.Limit = None, as_json: o
 @app.command(
     epilog="Example: hooklog sources apply github --auth-type github --secret-file github.secret\n\n"
     "Example: hooklog sources apply own --auth-type generic_hmac --secret-file own.secret "
-    "--set auth_config.header=X-Signature"
+    "--set auth_config.header=X-Signature --rate-limit 50 --allowed-ip 192.0.2.0/24"
 )
 def apply(
     record_id: options.Id,
@@ -32,6 +32,16 @@ def apply(
     ] = None,
     secret: options.Secrets = None,
     secret_file: options.SecretFile = None,
+    rate_limit: Annotated[
+        float | None, typer.Option("--rate-limit", help="Verified events a second, at most, in each ingest process.")
+    ] = None,
+    burst: Annotated[
+        int | None, typer.Option("--burst", min=1, help="At once; with --rate-limit. Those of one second by default.")
+    ] = None,
+    allowed_ip: Annotated[
+        list[str] | None,
+        typer.Option("--allowed-ip", help="An address or network that may send; may be repeated. Others are refused."),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="What people call it.")] = None,
     sets: options.Sets = None,
     file: options.RecordFile = None,
@@ -42,7 +52,10 @@ def apply(
     """Create a source, or make one what is given here; secrets that are not given stay."""
     from cli.configure.records import apply_one, assignments
 
-    fields = options.chosen(auth_type=auth_type, name=name) | options.secret_fields(secret, secret_file)
+    fields = options.chosen(
+        auth_type=auth_type, name=name, rate_limit=_limit(rate_limit, burst), allowed_ips=allowed_ip
+    )
+    fields |= options.secret_fields(secret, secret_file)
     apply_one(
         SOURCE,
         record_id,
@@ -60,6 +73,14 @@ def providers(as_json: options.AsJson = False) -> None:
     from cli.configure.providers import providers as run
 
     run(as_json)
+
+
+def _limit(per_second: float | None, burst: int | None) -> dict[str, float | int] | None:
+    if burst is not None and per_second is None:
+        raise typer.BadParameter("needs --rate-limit", param_hint="--burst")
+    if per_second is None:
+        return None
+    return {"per_second": per_second} | ({} if burst is None else {"burst": burst})
 
 
 add_common(app, SOURCE)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli.configure import options
+from cli.configure import options, tls_options
 from cli.configure.kinds import SUBSCRIPTION
 from cli.configure.record_group import add_common, group
 
@@ -66,6 +66,7 @@ def apply(
     timeout_s: Annotated[float | None, typer.Option("--timeout-s", help="Seconds that an answer may take.")] = None,
     secret: options.Secrets = None,
     secret_file: options.SecretFile = None,
+    tls: tls_options.Parts = None,
     name: Annotated[str | None, typer.Option(help="What people call it.")] = None,
     active: Annotated[bool | None, typer.Option("--active/--inactive", help="Whether it delivers.")] = None,
     sets: options.Sets = None,
@@ -91,7 +92,7 @@ def apply(
         subscriber_name=name,
         is_active=active,
     )
-    given = assignments(sets or []) | fields | options.secret_fields(secret, secret_file)
+    given = assignments(sets or []) | fields | tls_options.tls_fields(tls) | options.secret_fields(secret, secret_file)
     apply_one(SUBSCRIPTION, record_id, given, file, create_only=create_only, if_version=if_version, as_json=as_json)
 
 

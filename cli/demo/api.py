@@ -16,7 +16,7 @@ class Api:
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self.client = httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False)
+        self.client = httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False, verify=place.verify)
         self._key = {"Authorization": f"Bearer {place.admin_key}"}
 
     async def __aenter__(self) -> Self:

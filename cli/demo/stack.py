@@ -8,6 +8,7 @@ import secrets
 import shutil
 import signal
 import socket
+import ssl
 import sys
 import tempfile
 import time
@@ -52,6 +53,7 @@ class Place:
     admin_key: str
     bootstrap: str
     kafka_prefix: str = "hooklog."
+    verify: ssl.SSLContext | bool = True
 
 
 def running_place(settings: "Settings") -> Place:
@@ -72,7 +74,7 @@ def running_place(settings: "Settings") -> Place:
     except SetSecretError as error:
         raise CannotPlayError(str(error)) from error
     bootstrap = f"127.0.0.1:{rows['kafka'].port}" if "kafka" in rows else settings.bootstrap
-    return Place(gateway.url("ingest"), gateway.url("query"), key, bootstrap, settings.kafka_prefix)
+    return Place(gateway.url("ingest"), gateway.url("query"), key, bootstrap, settings.kafka_prefix, gateway.verify)
 
 
 @contextlib.asynccontextmanager

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import asdict
 
+from cli.doctor.certificate import check_certificate
 from cli.doctor.finding import Finding, Site, State
 from cli.doctor.machine import (
     check_admin_key,
@@ -19,6 +20,7 @@ from cli.doctor.streams import check_kafka
 from cli.environment import read_settings
 from cli.exits import FAILED, OK
 from cli.show import print_json
+from runtime.asking_tls import UnusableClientFilesError
 
 Check = Callable[[Site], Awaitable[Iterator[Finding]]]
 
@@ -28,6 +30,7 @@ CHECKS: tuple[Check, ...] = (
     check_disk,
     check_admin_key,
     check_keyring,
+    check_certificate,
     check_ports,
     check_kafka,
     check_services,
@@ -62,6 +65,8 @@ async def _checked(check: Check, site: Site) -> list[Finding]:
     except OSError as error:  # such as a folder that nobody may look into
         name = check.__name__.removeprefix("check_").replace("_", " ")
         return [Finding(name, State.FAIL, str(error), "let the user that runs Hooklog read and write it")]
+    except UnusableClientFilesError as error:
+        return [Finding("client certificate", State.FAIL, str(error), "mend the file, or the variable")]
 
 
 def _show(findings: list[Finding]) -> None:

@@ -1,11 +1,14 @@
 """What a check found, and what every check knows."""
 
+import ssl
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from runtime.asking_tls import probing_context
 from runtime.settings import Settings
 from runtime.supervisor.data_lock import holder_pid
 from runtime.supervisor.run_file import RunFile, ServiceRow
+from runtime.supervisor.unit import ServiceSpec
 from schemas.streams import StreamNames
 
 
@@ -76,6 +79,12 @@ class Site:
     def port(self, service: str, chosen: int) -> int:
         """The port of a service: what the supervisor wrote down goes before the settings."""
         return self.rows[service].port if service in self.rows else chosen
+
+    def tls(self, spec: ServiceSpec) -> ssl.SSLContext | None:
+        """What a service is asked for its readiness with; what the supervisor wrote down goes before the settings."""
+        if spec.name not in self.rows:
+            return spec.tls
+        return probing_context(self.settings) if self.rows[spec.name].https else None
 
 
 def not_up(site: Site, check: str, found: str, remedy: str) -> Finding:

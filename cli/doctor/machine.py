@@ -105,7 +105,7 @@ def _keyring(site: Site) -> Iterator[Finding]:
     try:
         keys = list(Keyring.parse(text).keys)
     except UnusableKeyringError as error:
-        remedy = f"mend {where}: id:base64[,id:base64]; hooklog keys encryption makes an entry"
+        remedy = f"mend {where}: id:base64[,id:base64]; hooklog encryption new-key makes an entry"
         yield Finding("keyring", State.FAIL, str(error), remedy)
     else:
         yield Finding("keyring", State.OK, f"{', '.join(keys)} from {where}; the first one seals")

@@ -11,6 +11,7 @@ from cli.gateway import Gateway
 from projections.migrate import read_migrations
 from runtime.supervisor.http_probe import ask_ready
 from runtime.supervisor.services import service_table
+from runtime.supervisor.unit import ServiceSpec
 
 TIMEOUT_S = 5.0
 """Who takes longer for its own metrics is not well, which the check of its readiness tells."""
@@ -28,7 +29,7 @@ async def check_services(site: Site) -> Iterator[Finding]:
     findings = []
     for spec in service_table(site.settings):
         port = site.port(spec.name, spec.port)
-        answer = await ask_ready(spec.host, port)
+        answer = await ask_ready(spec.host, port, site.tls(spec))
         if answer.ready:
             findings.append(Finding(spec.name, State.OK, f"ready at port {port}"))
         elif answer.status:
@@ -42,14 +43,16 @@ async def check_services(site: Site) -> Iterator[Finding]:
 
 async def check_lag(site: Site) -> Iterator[Finding]:
     """The services keep up with what arrives."""
-    return iter([found for spec in service_table(site.settings) if (found := await _lag(site, spec.name, spec.port))])
+    return iter([found for spec in service_table(site.settings) if (found := await _lag(site, spec))])
 
 
-async def _lag(site: Site, service: str, chosen_port: int) -> Finding | None:
+async def _lag(site: Site, spec: ServiceSpec) -> Finding | None:
+    service, tls = spec.name, site.tls(spec)
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(site.settings.host, site.settings.host)
     try:
-        async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as client:
-            answer = await client.get(f"http://{host}:{site.port(service, chosen_port)}/metrics")
+        async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False, verify=tls or True) as client:
+            scheme = "https" if tls else "http"
+            answer = await client.get(f"{scheme}://{host}:{site.port(service, spec.port)}/metrics")
     except httpx.HTTPError:
         return None  # the check of the services tells of it
     lags = {labels or name: float(value) for name, labels, value in _LAG.findall(answer.text)}
@@ -65,11 +68,12 @@ async def _lag(site: Site, service: str, chosen_port: int) -> Finding | None:
 async def check_tables(site: Site) -> Iterator[Finding]:
     """ClickHouse has every table of every migration."""
     key = admin_key_place(site.settings)["key"]
-    url = Gateway(site.settings).url("query")
+    gateway = Gateway(site.settings)
+    url = gateway.url("query")
     if key is None:
         return iter(())  # there is nobody to ask with
     try:
-        async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False, verify=gateway.verify) as client:
             answer = await client.post(
                 f"{url}/api/v1/sql",
                 json={"query": "SHOW TABLES", "format": "csv"},

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from cli.traffic.letter import Letter
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 TIMEOUT_S = 30.0
@@ -84,15 +86,17 @@ def percentile(values: list[float], percent: float) -> float:
     return round(sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)], 1)
 
 
-async def post_all(url: str, letter: Letter, pace: Pace, told: Callable[[Answer], None]) -> Tally:
-    """Post it `pace.count` times; `told` hears each answer as it comes."""
+async def post_all(
+    url: str, letter: Letter, pace: Pace, told: Callable[[Answer], None], verify: "ssl.SSLContext | bool"
+) -> Tally:
+    """Post it `pace.count` times; `told` hears each answer as it comes, and `verify` checks who gives it."""
     import httpx
 
     tally = Tally()
     limits = httpx.Limits(max_connections=pace.concurrency, max_keepalive_connections=pace.concurrency)
     start_s = time.monotonic()
     numbers = iter(range(pace.count))
-    async with httpx.AsyncClient(timeout=TIMEOUT_S, limits=limits, trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=TIMEOUT_S, limits=limits, trust_env=False, verify=verify) as client:
 
         async def work() -> None:
             for number in numbers:  # shared: whoever is free takes the next one

@@ -16,12 +16,14 @@ from cli.show import print_json
 from cli.verifiers import add_installed_verifiers
 
 if TYPE_CHECKING:
+    import ssl
+
     from cli.traffic.letter import Letter, Sender
     from cli.traffic.posting import Answer, Pace, Tally
 
 EXAMPLES = (
     "hooklog send orders --type order.created --data '{\"id\": 42}'",
-    "hooklog send pushes --type push --data @push.json --secret hush --wait",
+    "hooklog send pushes --type push --data @push.json --secret-file hush.txt --wait",
     "hooklog send orders --count 1000 --rate 100 --concurrency 10",
 )
 MAX_COUNT = 10_000_000
@@ -36,7 +38,16 @@ EventType = Annotated[str, typer.Option("--type", "-t", help="Type of the event,
 Source = Annotated[str | None, typer.Option(help="Post to this source's own URL, not to a topic.")]
 DedupId = Annotated[str, typer.Option("--id", help="The sender's id of the event: one id is delivered once.")]
 OwnHeaders = Annotated[list[str] | None, typer.Option("--header", "-H", help="'Name: value'; may repeat, and wins.")]
-Secret = Annotated[str | None, typer.Option(envvar="HOOKLOG_SEND_SECRET", help="The source's secret, to sign with.")]
+Secret = Annotated[
+    str | None,
+    typer.Option(
+        envvar=["HOOKLOG_SOURCE_SECRET", "HOOKLOG_SEND_SECRET"],
+        help="The source's secret, to sign with; other users of the machine see it when it is typed here.",
+    ),
+]
+SecretFile = Annotated[
+    Path | None, typer.Option("--secret-file", help="Read the secret from a file; - reads standard input.")
+]
 Unsigned = Annotated[bool, typer.Option("--unsigned", help="Do not sign: see it refused.")]
 Count = Annotated[int, typer.Option(min=1, max=MAX_COUNT, help="How many times.")]
 Rate = Annotated[
@@ -57,6 +68,7 @@ def send(
     header: OwnHeaders = None,
     content_type: Annotated[str, typer.Option(help="Media type of the body.")] = "application/json",
     secret: Secret = None,
+    secret_file: SecretFile = None,
     unsigned: Unsigned = False,
     count: Count = 1,
     rate: Rate = None,
@@ -67,7 +79,7 @@ def send(
 ) -> None:
     """Post an event, signed as its source demands (exit code 0 when every one was accepted).
 
-    The source's secret is read from --secret or HOOKLOG_SEND_SECRET, or asked for.
+    The source's secret is read from --secret-file, --secret or HOOKLOG_SOURCE_SECRET, or asked for.
 
     With --wait, exit code 0 also says that every delivery of the event succeeded.
     """
@@ -79,10 +91,11 @@ def send(
         refuse("--wait follows one event: leave out --count")
     own_headers, body, wait_s = [_header(text) for text in header or []], _body(data), seconds(timeout)
     gateway = Gateway(read_settings())
-    sender = _sender(gateway, topic, source, None if unsigned else secret, unsigned=unsigned)
+    sender = _sender(gateway, topic, source, _given_secret(secret, secret_file, data), unsigned=unsigned)
     letter = _letter(sender, body, content_type, event_type=event_type, dedup_id=dedup_id, own_headers=own_headers)
     url = gateway.url("ingest") + (f"/api/v1/ingest/{topic}" if topic else f"/api/webhooks/{source}")
-    tally, last = _post(url, letter.unsigned() if unsigned else letter, Pace(count, rate, concurrency), quiet=as_json)
+    pace = Pace(count, rate, concurrency)
+    tally, last = _post(url, letter.unsigned() if unsigned else letter, pace, gateway.verify, quiet=as_json)
     if wait and not last.code:
         _follow(gateway, last.document["event_id"], wait_s, as_json)
     elif count > 1:
@@ -126,11 +139,24 @@ def _record(gateway: Gateway, kind: str, record_id: str) -> dict[str, Any]:
     return record
 
 
+def _given_secret(secret: str | None, file: Path | None, data: str) -> str | None:
+    from cli.configure.manifest_files import UnusableFileError, read_text
+
+    if file is None:
+        return secret
+    if data == "-" and file == Path("-"):
+        refuse("standard input cannot be both the body and the secret")
+    try:
+        return read_text(file).rstrip("\r\n")
+    except UnusableFileError as error:
+        refuse(error)
+
+
 def _secret(given: str | None, source_id: str) -> str:
     if given:
         return given
     if not sys.stdin.isatty():
-        refuse(f"source {source_id} wants a signature: give its secret with --secret or HOOKLOG_SEND_SECRET")
+        refuse(f"source {source_id} wants a signature: give its secret with --secret-file or HOOKLOG_SOURCE_SECRET")
     return str(typer.prompt(f"Secret of source {source_id}", hide_input=True, err=True))
 
 
@@ -152,7 +178,9 @@ def _body(data: str) -> bytes:
         refuse(error)
 
 
-def _post(url: str, letter: "Letter", pace: "Pace", *, quiet: bool) -> "tuple[Tally, Answer]":
+def _post(
+    url: str, letter: "Letter", pace: "Pace", verify: "ssl.SSLContext | bool", *, quiet: bool
+) -> "tuple[Tally, Answer]":
     from cli.traffic.posting import post_all
     from rules.verify import CannotSignError
 
@@ -167,7 +195,7 @@ def _post(url: str, letter: "Letter", pace: "Pace", *, quiet: bool) -> "tuple[Ta
             last[:] = [answer]
             advance()
 
-        tally = asyncio.run(post_all(url, letter, pace, told))
+        tally = asyncio.run(post_all(url, letter, pace, told, verify))
     return tally, last[0]
 
 

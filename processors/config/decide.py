@@ -9,14 +9,18 @@ from processors.config.intake import MUST_NOT_EXIST, Intake, RefusedError
 from rules.addresses import AddressPolicy
 from rules.cel import expression_faults
 from rules.certificates import UnusableTlsError, check_tls
+from rules.event_schema import event_type_errors
 from rules.sign import UnusableSecretError, signing_key
 from rules.verify.registry import check_config
 from rules.verify.verifier import AuthConfigError
 from runtime.keyring import CannotOpenError, Keyring
-from schemas.config import STORED_SPECS, SourceSpec, Spec, SubscriptionSpec, check_unreserved
+from schemas.config import STORED_SPECS, SourceSpec, Spec, SubscriptionSpec, TopicSpec, check_unreserved
 from schemas.headers import rfc3339
 from schemas.outcome import Outcome, OutcomeAction, OutcomeResult
-from schemas.stored import MASK, Record, map_secrets, masked, secrets_in, unmasked
+from schemas.stored import Record, mask_faults, masked, unmasked, with_secrets
+
+MAX_REASON_CHARS = 2_000
+"""A record may have hundreds of bad fields; the first ones say enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ class ConfigRules:
     def _spec(self, intake: Intake, record_id: str, current: Record[Spec] | None) -> Spec:
         if current is None:  # what has such an id from before may still be ended, by people and by Hooklog
             _check_id(record_id)
-        document = self._open_secrets(intake, record_id, _unmasked(intake.document(record_id), current))
+        document = self._open_secrets(intake, _unmasked(intake.document(record_id), current))
         try:
             spec = STORED_SPECS[intake.kind].model_validate(document)
         except ValidationError as error:
@@ -79,12 +83,15 @@ class ConfigRules:
         self._check_rules(spec)
         return spec
 
-    def _open_secrets(self, intake: Intake, record_id: str, document: dict[str, Any]) -> dict[str, Any]:
-        context = f"{intake.kind}/{record_id}"
+    def _open_secrets(self, intake: Intake, document: dict[str, Any]) -> dict[str, Any]:
+        return with_secrets(intake.kind, document, self._opened)
+
+    def _opened(self, text: str, context: str) -> str:
         try:
-            return map_secrets(document, lambda text: self._keyring.opened(text, context))
+            return self._keyring.opened(text, context)
         except CannotOpenError as error:
-            raise RefusedError("invalid", "secret", f"the sealed secret cannot be opened: {error}") from None
+            reason = f"the sealed secret cannot be opened: {error}"
+            raise RefusedError("invalid", context.split("/")[2], reason) from None
 
     def _check_rules(self, spec: Spec) -> None:
         if isinstance(spec, SourceSpec):
@@ -92,6 +99,8 @@ class ConfigRules:
                 check_config(spec.auth_type, spec.auth_config, spec.all_secrets)
             except AuthConfigError as error:
                 raise RefusedError("invalid", error.field, str(error)) from None
+        elif isinstance(spec, TopicSpec):
+            _check_event_types(spec)
         elif isinstance(spec, SubscriptionSpec):
             self._check_target(spec)
             _check_signing(spec)
@@ -126,6 +135,13 @@ def _check_expressions(spec: SubscriptionSpec) -> None:
         raise RefusedError("invalid", faults[0][0], "; ".join(f"{field}: {message}" for field, message in faults))
 
 
+def _check_event_types(spec: TopicSpec) -> None:
+    errors = event_type_errors(spec.event_types)
+    if errors:
+        reason = "; ".join(f"{field}: {message}" for field, message in errors)
+        raise RefusedError("invalid", errors[0][0], reason[:MAX_REASON_CHARS])
+
+
 def _check_tls(spec: SubscriptionSpec) -> None:
     if spec.tls is None:
         return
@@ -138,9 +154,8 @@ def _check_tls(spec: SubscriptionSpec) -> None:
 def _unmasked(document: dict[str, Any], current: Record[Spec] | None) -> dict[str, Any]:
     """A masked secret stands for the one that is there: a record can be read, edited and produced again."""
     document = unmasked(document, current.spec.model_dump() if current else {})
-    masks = [field for field, text in secrets_in(document) if text == MASK]
-    if masks:
-        raise RefusedError("invalid", masks[0], "is a mask, and there is no secret that it could stand for")
+    for field, fault in mask_faults(document):
+        raise RefusedError("invalid", field, fault)
     return document
 
 
@@ -150,7 +165,7 @@ def _invalid(error: ValidationError) -> RefusedError:
         for item in error.errors()
     ]
     reason = "; ".join(f"{field}: {message}" if field else message for field, message in errors)
-    return RefusedError("invalid", errors[0][0], reason[:2_000])
+    return RefusedError("invalid", errors[0][0], reason[:MAX_REASON_CHARS])
 
 
 def _check_version(if_version: int | None, current: Record[Spec] | None) -> None:

@@ -10,6 +10,7 @@ from aiokafka import ConsumerRecord
 from processors.batchfed.acker import BatchAcker, Token, Work
 from processors.deliver.attempt import DELETED, AttemptStep, Outcome
 from processors.deliver.bodies import Bodies
+from processors.deliver.ends import end_of
 from processors.deliver.failing import FailingSubscriptions
 from processors.deliver.finished import FinishedAttempts
 from processors.deliver.gates import CROWDED, LANE_WAIT_S, Gates, Stop
@@ -17,8 +18,6 @@ from processors.deliver.job import Job, Key, key_of, park_key_of
 from processors.deliver.lanes import Lanes
 from processors.ownership import Ownership
 from processors.tasks import OnCrash, Tasks
-from rules.match import INACTIVE
-from rules.retry import end_ms_of
 from runtime.tables import ConfigTables
 from schemas.config import SubscriptionSpec
 from schemas.delivery import Delivery, decode_delivery
@@ -79,7 +78,7 @@ class DeliverAgent:
         self._tables = tables
         self._now_ms = now_ms
         self._loaded: dict[int, int] = {}
-        self._live: dict[Key, Job] = {}
+        self._live: dict[str, Job] = {}  # by delivery: two branches of one are never on the wire together
         self._unstored: dict[Key, float] = {}  # since when an outcome waits to be stored, oldest first
         self._tasks = Tasks(on_crash)
         self._leaving = asyncio.Semaphore(MAX_LEAVING)
@@ -115,10 +114,17 @@ class DeliverAgent:
 
     async def _admit(self, token: Token, delivery: Delivery) -> None:
         job = self._job(token, delivery)
-        if (same := self._live.get(job.key)) is not None:
-            same.tokens.append((token, delivery))  # a repeat: finished with the first one, never earlier
+        if (other := self._live.get(delivery.delivery_id)) is not None:
+            other.tokens.append((token, delivery))  # a repeat or another branch: judged at its end, never earlier
             return
-        self._live[job.key] = job
+        self._live[delivery.delivery_id] = job
+        try:
+            await self._let_in(job)
+        except BaseException:  # a drain cancelled it
+            self._gone(job)
+            raise
+
+    async def _let_in(self, job: Job) -> None:
         stop = self._gates.stop(job, self.lanes.load)
         if stop is None and not await self.lanes.admit(job):
             stop = Stop(CROWDED)
@@ -128,6 +134,9 @@ class DeliverAgent:
             # A drain may cancel it before its first step, and then no line of it runs.
             self._tasks.spawn(self._put_aside(job, stop)).add_done_callback(lambda _: self._left(job))
 
+    def _gone(self, job: Job) -> None:
+        self._live.pop(job.delivery.delivery_id, None)
+
     def _job(self, token: Token, delivery: Delivery) -> Job:
         subscription = self._tables.subscription(delivery.subscription_id)
         return Job(
@@ -135,7 +144,7 @@ class DeliverAgent:
             partition=token.partition,
             assignment=token.assignment,
             max_in_flight=subscription.spec.max_in_flight if subscription else 1,
-            ends_unsent=subscription is None or self._end(delivery, subscription) is not None,
+            ends_unsent=subscription is None or end_of(delivery, subscription, self._now_ms(), self._step) is not None,
             tokens=[(token, delivery)],
         )
 
@@ -143,16 +152,17 @@ class DeliverAgent:
         try:
             finished = await self._attempt(job)
         finally:
-            self._live.pop(job.key, None)
-        await self._finish(job, finished=finished)
+            self._gone(job)
+        self._finish(job, finished=finished)
 
-    async def _finish(self, job: Job, *, finished: bool) -> None:
+    def _finish(self, job: Job, *, finished: bool) -> None:
         for token, delivery in job.tokens:
             if finished and self._over(job.partition, delivery):
                 self._acker.done(token)
             elif finished or token.assignment > job.assignment:
-                # Its job's own assignment gave it up; or it was put aside and is back before that was stored for good.
-                await self._admit(token, delivery)
+                # Its job's own assignment gave it up; or it is another branch, or was put aside and is back before that
+                # was stored for good. In a task of its own: a job that waited here for a place would keep one.
+                self._tasks.spawn(self._admit(token, delivery))
 
     def _over(self, partition: int, delivery: Delivery) -> bool:
         """Whether a record needs nothing more: its attempt was made or put aside, or its delivery has ended."""
@@ -164,9 +174,9 @@ class DeliverAgent:
 
     async def _attempt(self, job: Job) -> bool:
         """Makes the attempt, unless it was made; whether the records are finished with it."""
-        await self._leased_out(job)
         if job.delivery.body_ref is None:
             return await self._attempt_with(job, job.delivery)
+        await self._leased_out(job)  # it would have a body's room meanwhile
         async with self._bodies.of(job.delivery) as delivery:
             return await self._attempt_with(job, delivery)
 
@@ -199,7 +209,7 @@ class DeliverAgent:
         self._tables.require_open()  # a record that we cannot read was not deleted
         if subscription is None:
             return self._step.cancelled(job.delivery, DELETED)
-        if (end := self._end(job.delivery, subscription)) is not None:
+        if (end := end_of(job.delivery, subscription, self._now_ms(), self._step)) is not None:
             return end
         if delivery is None:
             return self._step.body_gone(job.delivery)
@@ -207,23 +217,13 @@ class DeliverAgent:
         return self._gates.enter(job) or await self._request(job, delivery, subscription)
 
     async def _store(self, job: Job, outcome: Outcome) -> None:
-        self._unstored[job.key] = time.monotonic()
+        key = job.key
+        self._unstored[key] = time.monotonic()
         try:
             await self._step.store(job, outcome)
         finally:
-            del self._unstored[job.key]
-        self._finished.add(job.partition, job.key, ends=outcome.attempt.ends)
-
-    def _end(self, delivery: Delivery, subscription: Record[SubscriptionSpec]) -> Outcome | None:
-        """What comes of a delivery that must not be attempted any more; `None` of one that must."""
-        if subscription.generation != delivery.generation:
-            return self._step.cancelled(delivery, DELETED)
-        if not subscription.spec.is_active:
-            return self._step.cancelled(delivery, INACTIVE)
-        retry = subscription.spec.retry
-        if self._now_ms() > end_ms_of(delivery.received_ms, delivery.replay_id, retry, delivery.released_ms):
-            return self._step.expired(delivery)
-        return None
+            del self._unstored[key]
+        self._finished.add(job.partition, key, ends=outcome.attempt.ends)
 
     async def _request(self, job: Job, delivery: Delivery, subscription: Record[SubscriptionSpec]) -> Outcome:
         self.lanes.begun(job)
@@ -258,12 +258,12 @@ class DeliverAgent:
                 finished = True
         finally:
             self._left(job)
-        await self._finish(job, finished=finished)
+        self._finish(job, finished=finished)
 
     def _left(self, job: Job) -> None:
         if job.leaving:
             job.leaving = False
-            self._live.pop(job.key, None)
+            self._gone(job)
             self._leaving.release()
 
     async def _park(self, job: Job, stop: Stop) -> None:
@@ -280,7 +280,7 @@ class DeliverAgent:
         dropped = self.lanes.clear()
         self._gates.clear()
         for job in dropped:
-            self._live.pop(job.key, None)
+            self._gone(job)
         deadline_s = time.monotonic() + limit_s
         while self._unsettled(leaving) and time.monotonic() < deadline_s:
             await asyncio.sleep(0.02)
@@ -288,7 +288,7 @@ class DeliverAgent:
         for task in left:
             task.cancel()
             if task in self.lanes.running:  # one that has not even begun cannot do it itself
-                self._live.pop(self.lanes.running[task].key, None)
+                self._gone(self.lanes.running[task])
         if left:
             await asyncio.wait(left, timeout=1)
         on_wire = [job for job in self.lanes.running.values() if job.give_up_ms]

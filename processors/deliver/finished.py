@@ -6,7 +6,8 @@ follows from it (retry, park or dead letter), so what is finished here needs not
 unsent when it is read again.
 
 A crash between the two leaves a fork: the attempt is made again, and what followed from the first one travels on by
-itself. A delivery that has ended cuts every other branch of it, whatever its attempt.
+itself. A delivery that has ended cuts every other branch of it, whatever its attempt; branches that are here at
+the same time wait for one another (`agent.py`).
 
 `load` runs before the first request of an assignment. By then the group has made every live worker finish or lease
 its work. A worker that was silent beyond its session may still write, so the partition is watched for a while after.

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Request
 from starlette.responses import Response
 
+from projections.query.drift_routes import drift_routes
 from projections.query.errors import add_clickhouse_handler
 from projections.query.examples import RESENT, TASK
 from projections.query.logs import Clock, Id, json_of, log_routes
@@ -65,6 +66,7 @@ def build_api(authorizer: Authorizer, health: Health, parts: Parts) -> QueryApp:
     guarded = [Depends(authorizer)]
     app.include_router(log_routes(parts.logs, parts.now_ms, parts.clocks_apart_ms), dependencies=guarded)
     app.include_router(stats_routes(parts.stats, parts.now_ms), dependencies=guarded)
+    app.include_router(drift_routes(parts.stats, parts.now_ms), dependencies=guarded)
     app.include_router(_task_routes(parts.logs), dependencies=guarded)
     app.include_router(_resend_routes(parts.resender), dependencies=guarded)
     app.include_router(replay_routes(parts.logs, parts.replayer, parts.now_ms), dependencies=guarded)

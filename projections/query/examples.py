@@ -16,6 +16,7 @@ EVENT: dict[str, Any] = {
     "source_ip": "192.0.2.7",
     "content_type": "application/json",
     "dedup_id": "72d3162e-cc78-11e3-81ab-4c9367dc0958",
+    "schema_fault": "",
     "traceparent": "",
     "headers": {"x-github-event": "push"},
     "extra_headers": {},
@@ -198,3 +199,37 @@ REPLAY: dict[str, Any] = {
 }
 
 REPLAY_COUNT: dict[str, Any] = {"mode": "failed", "total": 2_000, "subscriptions": {"deploy": 2_000}}
+
+DRIFT: dict[str, Any] = {
+    "topic_id": "orders",
+    "version": 17,
+    "since": _AT,
+    "until": None,
+    "refused": 0,
+    "types": [
+        {
+            "event_type": "order.created",
+            "events": 1_204,
+            "invalid": 3,
+            "too_large": 0,
+            "declared": True,
+            "looked_at": 200,
+            "not_json": 0,
+            "left_out": False,
+            "fields": [
+                {
+                    "pointer": "/order/coupon",
+                    "types": {"string": 31},
+                    "events": 31,
+                    "share": 0.155,
+                    "first_seen_at": _AT,
+                    "last_seen_at": _AT,
+                    "in_schema": False,
+                    "unexpected_types": [],
+                }
+            ],
+            "missing": [{"pointer": "/order/items/*/sku", "objects": 640, "lacking": 2}],
+        }
+    ],
+    "more_types": False,
+}

@@ -43,6 +43,8 @@ def conditions_of(question: BaseModel) -> list[Condition]:
             continue
         if name in EXACT:
             conditions.append(Condition(f"{name} = {{{name}:{EXACT[name]}}}", {name: value}))
+        elif name == "schema_valid":
+            conditions.append(Condition(f"schema_fault {'=' if value else '!='} ''", {}))
         elif name == "event_type":
             conditions.append(_of_type(value))
         elif name == "status":

@@ -17,6 +17,10 @@ MAX_BUCKETS = 1_000
 MAX_FILTER_CHARS = 512
 """Longer than any id or type of ours."""
 
+DEFAULT_SAMPLE = 200
+MAX_SAMPLE = 1_000
+"""Events of a type: a field that one in a thousand has is then found two times in three."""
+
 MAX_STATUS_CODE = 999
 
 DELIVERY_STATES = ("PENDING", "RETRYING", "SUCCESS", "FAILED", "CANCELLED")
@@ -61,6 +65,7 @@ class EventsQuestion(ListQuestion):
     event_type: EventType = None
     status: Literal["RECEIVED", "QUEUED"] | None = Field(None, description="QUEUED once it was dispatched.")
     dedup_id: Filter = None
+    schema_valid: bool | None = Field(None, description="Whether the body was as the schema of its type says, if any.")
     duplicate: bool | None = Field(None, description="Of what was dispatched: whether it had been sent before.")
     payload: bool = Field(default=False, description="Whether rows have their payload.")
 
@@ -124,3 +129,13 @@ class OverviewQuestion(Question):
     """Totals."""
 
     topic_id: Filter = None
+
+
+class DriftQuestion(Question):
+    """Where the events of a topic have come apart from its schemas."""
+
+    topic_id: str = Field(min_length=1, max_length=MAX_FILTER_CHARS)
+    event_type: EventType = None
+    sample: int = Field(DEFAULT_SAMPLE, ge=1, le=MAX_SAMPLE, description="How many events of each type are looked at.")
+    every_field: bool = Field(default=False, description="Also those fields that are as they should be.")
+    draft: bool = Field(default=False, description="A draft of a schema for each type, made of what was seen.")

@@ -83,6 +83,7 @@ def event_rows(record: StoredRecord) -> list[Row]:
             source_ip=event.source_ip,
             content_type=event.content_type,
             dedup_id=event.dedup_id,
+            schema_fault=event.schema_fault,
             traceparent=event.traceparent,
             headers=header_map(event.request_headers),
             extra_headers=header_map((name, (raw or b"").decode("latin-1")) for name, raw in event.extra),

@@ -11,6 +11,7 @@ from rules.verify.registry import (
 )
 from rules.verify.setting import Setting
 from rules.verify.verifier import (
+    Answer,
     AuthConfigError,
     CannotSignError,
     Place,
@@ -21,6 +22,7 @@ from rules.verify.verifier import (
 )
 
 __all__ = [
+    "Answer",
     "AuthConfigError",
     "CannotSignError",
     "Place",

@@ -7,6 +7,8 @@ from rules.verify.basic import Basic
 from rules.verify.generic_hmac import GenericHmac
 from rules.verify.github import GitHub
 from rules.verify.gitlab import GitLab
+from rules.verify.kubernetes import Kubernetes
+from rules.verify.meta import Meta
 from rules.verify.none import NoVerification
 from rules.verify.shopify import Shopify
 from rules.verify.slack import Slack
@@ -23,6 +25,8 @@ from rules.verify.verifier import (
     VerificationError,
     Verifier,
 )
+from rules.verify.x import X
+from rules.verify.zoom import Zoom
 
 _BUILT_IN: tuple[type[Verifier], ...] = (
     NoVerification,
@@ -33,10 +37,14 @@ _BUILT_IN: tuple[type[Verifier], ...] = (
     Svix,
     GitHub,
     GitLab,
+    Kubernetes,
+    Meta,
     Shopify,
     Slack,
     Stripe,
     Twilio,
+    X,
+    Zoom,
 )
 
 _verifiers: dict[str, Verifier] = {kind.auth_type: kind() for kind in _BUILT_IN}

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from rules.verify.setting import Setting, affix, header_name
 from rules.verify.signature import only_value, require_token
@@ -22,7 +22,7 @@ class Token(Verifier):
     title = "Token in a header"
     proof = "the token, as you entered it at the sender"
     docs_url = "https://www.rfc-editor.org/rfc/rfc6750#section-2.1"
-    settings = (
+    settings: ClassVar[tuple[Setting, ...]] = (
         Setting("header", "the header with the token", header_name, default=DEFAULT_HEADER),
         Setting("prefix", "what stands before it; by default `Bearer ` in Authorization, else nothing", affix),
     )

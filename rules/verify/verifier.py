@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from rules.request_headers import RequestHeaders
+from rules.told import Item, Told
 from rules.verify.setting import Setting
 
 FieldError = tuple[str, str]
@@ -86,6 +87,19 @@ class SignedRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What a sender wants to hear at once.
+
+    Attributes:
+        body: the exact bytes.
+        media_type: of the body.
+    """
+
+    body: bytes
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unsigned:
     """A request that is to be sent as the sender would send it.
 
@@ -149,6 +163,33 @@ class Verifier(ABC):
 
     def answer(self, request: SignedRequest) -> bytes | None:  # noqa: ARG002 - for providers
         """The JSON that the sender wants to hear at once of a verified request that is no event; else `None`."""
+        return None
+
+    def handshake(self, request: SignedRequest) -> Answer | None:  # noqa: ARG002 - for providers
+        """What a GET is answered with which a provider asks whether the URL is the owner's; `None`: it never asks so.
+
+        Raises:
+            VerificationError: it does not prove who asks, or asks what must not be answered.
+        """
+        return None
+
+    def prompt_answer(self, body: bytes) -> bytes | None:  # noqa: ARG002 - for providers
+        """The JSON that a sender must hear before anything else, and whatever comes of its request; else `None`.
+
+        It says nothing of whether the event is stored. The body may be only the beginning of one.
+        """
+        return None
+
+    def told(self, body: bytes) -> Told | None:  # noqa: ARG002 - for providers
+        """What a body says of its event where no pointer leads; `None` when the places tell."""
+        return None
+
+    def items(self, body: bytes) -> list[Item] | None:  # noqa: ARG002 - for providers
+        """The events of a body that holds several in the provider's own way; `None` of one that is an event itself.
+
+        Raises:
+            TooManyItemsError: there are more than a batch may have.
+        """
         return None
 
     def sign(self, request: Unsigned) -> list[tuple[str, str]]:  # noqa: ARG002 - for providers

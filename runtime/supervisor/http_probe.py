@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import ssl
 from dataclasses import dataclass, field
 
 PROBE_TIMEOUT_S = 2.0  # a service on the same machine that takes longer is not ready for anybody
@@ -33,10 +34,10 @@ class Readiness:
         return f"{failed} ({'; '.join(self.reasons)})" if self.reasons else failed
 
 
-async def ask_ready(host: str, port: int) -> Readiness:
+async def ask_ready(host: str, port: int, tls: ssl.SSLContext | None = None) -> Readiness:
     """Ask `GET /ready`; never raises. `host` is the address the service was told to bind."""
     try:
-        answer = await asyncio.wait_for(_get(_WILDCARDS.get(host, host), port), PROBE_TIMEOUT_S)
+        answer = await asyncio.wait_for(_get(_WILDCARDS.get(host, host), port, tls), PROBE_TIMEOUT_S)
     except (OSError, TimeoutError):
         return Readiness(0)
     head, _, body = answer.partition(b"\r\n\r\n")
@@ -45,8 +46,8 @@ async def ask_ready(host: str, port: int) -> Readiness:
     return Readiness(status, _checks(body), _reasons(body))
 
 
-async def _get(host: str, port: int) -> bytes:
-    reader, writer = await asyncio.open_connection(host, port)
+async def _get(host: str, port: int, tls: ssl.SSLContext | None) -> bytes:
+    reader, writer = await asyncio.open_connection(host, port, ssl=tls)
     try:
         writer.write(b"GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         answer = b""

@@ -9,10 +9,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ServiceRow:
-    """One service's process id (None between two lives) and port."""
+    """One service's process id (None between two lives), its port, and whether it speaks TLS there."""
 
     pid: int | None
     port: int
+    https: bool = False
 
 
 class RunFile:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from runtime.asking_tls import probing_context
 from runtime.embedded.broker_files import LOOPBACK
 from runtime.settings import Settings
 from runtime.supervisor.ports import PortUse
@@ -11,14 +12,19 @@ from runtime.supervisor.unit import ServiceSpec
 
 
 def service_table(settings: Settings) -> tuple[ServiceSpec, ...]:
-    """Return the services in the order in which they stop: first what takes in, last what only reads."""
+    """Return the services in the order in which they stop: first what takes in, last what only reads.
+
+    Raises:
+        UnusableClientFilesError: they speak TLS, and what they are to be asked with cannot be used.
+    """
     host = settings.host
+    tls = probing_context(settings) if settings.tls_cert else None
     return (
-        ServiceSpec("ingest", _command("ingest"), host, settings.ingest_port, 10),  # answers what it accepted
+        ServiceSpec("ingest", _command("ingest"), host, settings.ingest_port, 10, tls),  # answers what it accepted
         ServiceSpec(
             "processors", _command("processors"), host, settings.processors_port, 40
         ),  # drains: 16 s, and its clients 15
-        ServiceSpec("projections", _command("projections"), host, settings.query_port, 15),  # ends one insert
+        ServiceSpec("projections", _command("projections"), host, settings.query_port, 15, tls),  # ends one insert
     )
 
 
@@ -42,10 +48,11 @@ def port_table(settings: Settings) -> tuple[PortUse, ...]:
 def child_environment(settings: Settings, inherited: Mapping[str, str]) -> dict[str, str]:
     """Return a service's variables: the inherited ones, and every setting that was chosen.
 
-    The data directory is absolute, so that a child's own working directory does not matter.
+    The data directory and other files are absolute, so that a child's own working directory does not matter.
     """
     chosen = {name: getattr(settings, name) for name in settings.model_fields_set}
-    chosen["data_dir"] = Path(settings.data_dir).absolute()
+    chosen |= {name: path.absolute() for name, path in chosen.items() if isinstance(path, Path)}
+    chosen["data_dir"] = settings.data_dir.absolute()
     variables = {f"HOOKLOG_{name.upper()}": str(value) for name, value in chosen.items()}
     if settings.embedded:
         # Its broker has one supervisor, and that one service of each kind: one name that outlives restarts will do.

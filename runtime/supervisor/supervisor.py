@@ -143,7 +143,10 @@ class Supervisor:
 
     def _write_run_file(self) -> None:
         self._run_file.write(
-            {keeper.unit.name: ServiceRow(keeper.unit.pid, keeper.unit.port) for keeper in self._all()}
+            {
+                keeper.unit.name: ServiceRow(keeper.unit.pid, keeper.unit.port, keeper.unit.https)
+                for keeper in self._all()
+            }
         )
 
 

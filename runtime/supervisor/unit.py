@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 from asyncio.subprocess import PIPE
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ class ServiceSpec:
         host: what it binds.
         port: where it answers `/ready`.
         stop_timeout_s: how long it may take to finish what it has begun.
+        tls: what it is asked with, where it speaks TLS.
     """
 
     name: str
@@ -33,6 +35,7 @@ class ServiceSpec:
     host: str
     port: int
     stop_timeout_s: float
+    tls: ssl.SSLContext | None = None
 
 
 class Unit(Protocol):
@@ -45,6 +48,10 @@ class Unit(Protocol):
     @property
     def port(self) -> int:
         """Where it listens."""
+
+    @property
+    def https(self) -> bool:
+        """Whether it speaks TLS there."""
 
     @property
     def pid(self) -> int | None:
@@ -78,6 +85,7 @@ class ServiceUnit:
     def __init__(self, spec: ServiceSpec, environment: Mapping[str, str] | None, output: Output) -> None:
         self.name = spec.name
         self.port = spec.port
+        self.https = spec.tls is not None
         self._spec = spec
         self._environment = environment
         self._output = output
@@ -107,7 +115,7 @@ class ServiceUnit:
 
     async def ask_ready(self) -> Readiness:
         """Ask its port; a process that does not run is not ready, whoever answers there."""
-        return await ask_ready(self._spec.host, self.port) if self.pid is not None else Readiness(0)
+        return await ask_ready(self._spec.host, self.port, self._spec.tls) if self.pid is not None else Readiness(0)
 
     async def stop(self) -> None:
         """SIGTERM, and SIGKILL when its time is over."""
@@ -125,6 +133,7 @@ class KafkaUnit:
     """The embedded Kafka as a child like the others; `start` returns when it is ready."""
 
     name = "kafka"
+    https = False
 
     def __init__(self, kafka: EmbeddedKafka) -> None:
         self._kafka = kafka

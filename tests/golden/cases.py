@@ -19,8 +19,10 @@ from schemas.outcome import Outcome, OutcomeAction, OutcomeResult
 from schemas.rejection import Rejection
 from schemas.replay import Cancel, Chunk, Destination, Item, Replay, ReplayRecord, ReplayState
 from schemas.retry import RetrySpec
+from schemas.source_limits import SourceRateLimitSpec
 from schemas.stored import Record
 from schemas.tls import TlsSpec
+from tests.golden.schema_cases import ORDER_CREATED
 
 EVENT_ID = "01JD8Z6Q3M8T5V7X9Y2A4C6E8G"
 RECEIVED_MS = 1_767_323_045_678  # 2026-01-02T03:04:05.678Z
@@ -352,6 +354,8 @@ RECORDS = {
             secret="hush",
             secrets=["older"],
             max_body_bytes=65_536,
+            rate_limit=SourceRateLimitSpec(per_second=2.5, burst=10),
+            allowed_ips=["192.0.2.0/24", "2001:db8::17"],
         )
     ),
     "table_topic": _record(
@@ -363,6 +367,8 @@ RECORDS = {
             event_type=EventTypeRule(pointer="/kind"),
             dedup_id=DedupRule(header="X-Request-Id"),
             ordering_key=OrderingKeyRule(pointer="/order/id"),
+            event_types={"order.created": ORDER_CREATED},
+            on_unknown_type="refuse",
         )
     ),
     "table_subscription": _record(

@@ -17,8 +17,9 @@ from schemas.operation import decode_operation, encode_operation
 from schemas.outcome import decode_outcome, encode_outcome
 from schemas.rejection import decode_rejection, encode_rejection
 from schemas.replay import decode_replay_record, encode_replay_record
+from schemas.sealing import record_context
 from schemas.stored import decode_record, encode_record
-from tests.golden import cases, own_cases
+from tests.golden import cases, own_cases, schema_cases
 
 FOLDER = Path(__file__).parent
 
@@ -51,7 +52,7 @@ def seal(text: str, context: str) -> str:
 
 def unseal(text: str, context: str) -> str:
     """The reverse of `seal`."""
-    return text.removeprefix(f"sealed for {context}: ")
+    return text.removeprefix(f"sealed for {context}: ").removeprefix(f"sealed for {record_context(context)}: ")
 
 
 def in_table(kind: str) -> Codec:
@@ -62,7 +63,7 @@ def in_table(kind: str) -> Codec:
 ALL: dict[str, tuple[Codec, Any]] = {
     name: (codec, item)
     for codec, items in (
-        (in_headers(encode_event, decode_event), cases.EVENTS),
+        (in_headers(encode_event, decode_event), cases.EVENTS | schema_cases.MARKED),
         (in_headers(encode_delivery, decode_delivery), cases.DELIVERIES),
         (in_value(encode_attempt, decode_attempt), cases.ATTEMPTS),
         (in_value(encode_dispatch, decode_dispatch), cases.DISPATCHES),

@@ -1,0 +1,1 @@
+"""`hooklog encryption`: which keys seal the secrets at rest, and how they are changed."""
