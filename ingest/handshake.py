@@ -53,9 +53,8 @@ class HandshakeEndpoint:
         answer = await self._acceptor.handshake(reception)
         if answer is None:
             return ProblemError(405, detail="send events with POST", headers={"Allow": "POST, OPTIONS"}).response()
-        # It says back what a stranger sent: no browser may take it for a page.
-        headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
-        return Response(answer.body, media_type=answer.media_type, headers=headers)
+        # It says back what a stranger sent: `nosniff`, which every answer carries, keeps it from being a page.
+        return Response(answer.body, media_type=answer.media_type)
 
     async def _leave(self, reception: Reception) -> Response:
         """Whoever knows a URL may send to it, and is held to its signature then; the topic is there by our wish."""
