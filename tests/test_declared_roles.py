@@ -10,7 +10,9 @@ from prometheus_client import CollectorRegistry
 from ingest.http_app import Access, IngestApp, build_app
 from ingest.parts import Parts
 from projections.query.api import build_api
+from rules.address_guard import AddressGuard
 from runtime.authorizer import Authorizer
+from runtime.guesses import Guesses
 from runtime.health import Health
 from runtime.keyring import Keyring
 from runtime.known_keys import KnownKeys
@@ -36,7 +38,7 @@ def ingest_document(folder: Path) -> dict[str, Any]:
 
 def query_document() -> dict[str, Any]:
     tables = ConfigTables(NOWHERE, StreamNames("x."), Keyring.parse(KEYS))
-    authorizer = Authorizer("key", KnownKeys(tables, Refresher(tables)), lambda: 0)
+    authorizer = Authorizer("key", KnownKeys(tables, Refresher(tables)), Guesses(AddressGuard(1)), lambda: 0)
     unused: Any = SimpleNamespace(
         logs=None, stats=None, sql=None, resender=None, replayer=None, now_ms=None, clocks_apart_ms=0
     )
@@ -53,4 +55,4 @@ def test_every_route_is_declared_or_public_and_nothing_else_is(tmp_path: Path) -
     told = [*operations(ingest_document(tmp_path)), *operations(query_document())]
     assert {(method, path) for method, path, _ in told} == set(NEEDED) | PUBLIC
     for method, path, operation in told:
-        assert ({"401", "403"} <= set(operation["responses"])) or (method, path) in PUBLIC, path
+        assert ({"401", "403", "429"} <= set(operation["responses"])) or (method, path) in PUBLIC, path
