@@ -53,6 +53,7 @@ class HandshakeEndpoint:
         answer = await self._acceptor.handshake(reception)
         if answer is None:
             return ProblemError(405, detail="send events with POST", headers={"Allow": "POST, OPTIONS"}).response()
+        # It says back what a stranger sent: `nosniff`, which every answer carries, keeps it from being a page.
         return Response(answer.body, media_type=answer.media_type)
 
     async def _leave(self, reception: Reception) -> Response:

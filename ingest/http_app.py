@@ -21,8 +21,10 @@ from ingest.openapi_keys import key_components, key_paths
 from ingest.openapi_problems import PROBLEM_SCHEMA
 from ingest.parts import Parts
 from ingest.trusted_proxies import TrustedProxies
+from rules.address_guard import AddressGuard
 from runtime.authorizer import Authorizer
 from runtime.docs_page import docs_route
+from runtime.guesses import FAILURES_PER_MINUTE, Guesses
 from runtime.health import Health
 from runtime.hosts import AllowedHosts
 from runtime.http_metrics import HttpMetrics
@@ -121,7 +123,7 @@ def build_app(parts: Parts, access: Access, version: str, lifespan: Lifespan | N
     for path in (TOPIC_PATH, SOURCE_PATH):
         app.router.routes.append(Route(path, handshakes, methods=["GET", "OPTIONS"]))
     app.router.routes.extend(health.routes())
-    authorizer = Authorizer(access.admin_key, parts.keys, now_ms)
+    authorizer = Authorizer(access.admin_key, parts.keys, Guesses(AddressGuard(FAILURES_PER_MINUTE)), now_ms)
     app.include_router(config_router(parts, authorizer))
     app.include_router(key_router(parts, authorizer))
     app.router.routes.append(docs_route(app.openapi))

@@ -15,6 +15,7 @@ Json = dict[str, Any]
 
 ALWAYS = (
     "admin_key_missing",
+    "too_many_wrong_keys",
     "role",
     "host_not_allowed",
     "internal_error",

@@ -162,6 +162,9 @@ PROBLEMS: Mapping[str, ProblemError] = MappingProxyType(
         "too_many_failures": ProblemError(
             429, "too_many_failures", "too many requests from here were refused", headers=_SHUT
         ),
+        "too_many_wrong_keys": ProblemError(
+            429, "too_many_failures", "too many wrong keys came from here", headers={"Retry-After": "2"}
+        ),
         "internal_error": ProblemError(500, detail="the failure is in the service's log"),
         "unavailable": ProblemError(503, detail=_NOT_READ, headers=_RETRY_LATER),
         "not_confirmed": ProblemError(503, "not_confirmed", _NOT_CONFIRMED, headers=_RETRY_LATER),

@@ -1,6 +1,6 @@
 """The map of the workers: read this and you know the flow.
 
-    config.sources|topics|subscriptions ─▶ config ─▶ tables.*, config.outcomes
+    config.sources|topics|subscriptions|keys ─▶ config ─▶ tables.*, config.outcomes
     events ─▶ dispatch (joins tables.*, knows dispatches) ─▶ deliveries, dispatches
     deliveries ─▶ deliver ─POST─▶ endpoint;  ─▶ retry.* | park.* | dead,  then attempts
     retry.*, park.* ─▶ delay service ─▶ the next stream of the ladder, at last deliveries

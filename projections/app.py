@@ -25,11 +25,13 @@ from projections.writer.metrics import WriterMetrics
 from projections.writer.records import GROUP, Records, Revoked
 from projections.writer.rows import PROJECTIONS
 from projections.writer.writer import Writer
+from rules.address_guard import AddressGuard
 from runtime.answer_headers import ANSWER_HEADERS
 from runtime.authorizer import Authorizer
 from runtime.clickhouse import CLICKHOUSE_ERRORS, ClickHouse, Client, EngineInUseError, clickhouse_of
 from runtime.expired import ExpiredRecords
 from runtime.garbage import settle
+from runtime.guesses import FAILURES_PER_MINUTE, Guesses
 from runtime.health import Health
 from runtime.hosts import AllowedHosts
 from runtime.http_metrics import HttpMetrics
@@ -139,7 +141,9 @@ class _Service:
             self._writer.stop()
 
     def _server(self) -> _Server:
-        authorizer = Authorizer(load_admin_key(self._settings), self._keys.known, _now_ms)
+        authorizer = Authorizer(
+            load_admin_key(self._settings), self._keys.known, Guesses(AddressGuard(FAILURES_PER_MINUTE)), _now_ms
+        )
         parts = Parts(
             logs=self._logs,
             stats=self._stats,

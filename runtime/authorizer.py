@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
+from runtime.guesses import Guesses
 from runtime.http_metrics import route_of
 from runtime.known_keys import KnownKeys
 from runtime.problem import ProblemError
@@ -45,30 +46,35 @@ class Authorizer:
     Args:
         admin_key: the key of the environment, which opens everything and cannot be revoked.
         keys: all others.
+        guesses: turns away who keeps sending wrong ones.
         now_ms: the clock, epoch milliseconds.
     """
 
-    def __init__(self, admin_key: str, keys: KnownKeys, now_ms: Callable[[], int]) -> None:
+    def __init__(self, admin_key: str, keys: KnownKeys, guesses: Guesses, now_ms: Callable[[], int]) -> None:
         if not admin_key:
             raise ValueError("an empty admin key would let everybody in")
         self._admin_key = admin_key.encode()
         self._keys = keys
+        self._guesses = guesses
         self._now_ms = now_ms
 
     async def __call__(self, request: Request) -> None:
         """Passes or answers.
 
         Raises:
-            ProblemError: 401, the key is missing, wrong or at its end; 403, its role is not enough; 503, nobody can
-                tell now whether there is such a key.
+            ProblemError: 401, the key is missing, wrong or at its end; 403, its role is not enough; 429, too many wrong
+                ones came from there; 503, nobody can tell now whether there is such a key.
         """
-        caller = await self._caller(request.headers.get("authorization", ""))
+        address = request.client.host if request.client else ""
+        self._guesses.require_welcome(address)
+        caller = await self._caller(request.headers.get("authorization", ""), address)
+        self._guesses.right(address)
         needed = needed_role(request.method, route_of(request.scope))
         if not includes(caller.role, needed):
             raise ProblemError(403, "role", f"this needs the role {needed}, and the key has the role {caller.role}")
         request.state.caller = caller
 
-    async def _caller(self, header: str) -> Caller:
+    async def _caller(self, header: str, address: str) -> Caller:
         scheme, _, given = header.partition(" ")
         text = given.strip()
         if scheme.lower() != "bearer":
@@ -77,6 +83,7 @@ class Authorizer:
             return ENVIRONMENT
         spec = await self._found(text)
         if spec is None:
+            self._guesses.wrong(address)
             raise _unauthorized("there is no such key; send Authorization: Bearer <key>")
         if spec.has_expired(self._now_ms()):
             raise _unauthorized(f"the key expired at {spec.expires_at}")

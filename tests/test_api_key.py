@@ -1,5 +1,6 @@
 """What a key is: its form, its hash, its role and its end; and who can say who made a change."""
 
+import asyncio
 import base64
 import os
 import re
@@ -9,15 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from starlette.requests import Request
 
+from rules.address_guard import AddressGuard
 from runtime.actor import change_of, sealed_actor, told_actor
 from runtime.api_key import fits, id_in, key_hash, new_key
-from runtime.authorizer import Caller
+from runtime.authorizer import Authorizer, Caller
+from runtime.guesses import FAILURES_PER_MINUTE, Guesses
 from runtime.keyring import Keyring
+from runtime.known_keys import KnownKeys
+from runtime.problem import ProblemError
+from runtime.refresh import Refresher
 from runtime.roles import NEEDED, needed_role
+from runtime.tables import ConfigTables
 from schemas.ids import RECORD_ID
 from schemas.key import ROLES, KeySpec, includes
 from schemas.stored import Record, masked
+from schemas.streams import StreamNames
 
 KEYRING = Keyring.parse("k1:" + base64.b64encode(os.urandom(32)).decode())
 OTHER = Keyring.parse("k2:" + base64.b64encode(os.urandom(32)).decode())
@@ -128,3 +137,62 @@ def test_whoever_has_no_encryption_key_is_shown_as_one_who_produced(claim: str) 
     for header in (claim, forged, f"{forged}x"):
         assert told_actor(KEYRING, {"hl-actor": header}, change).startswith("produced:")
     assert told_actor(KEYRING, {}, change) == ""
+
+
+def authorizer() -> Authorizer:
+    """One that knows no key yet, because Kafka has not answered."""
+    tables = ConfigTables("127.0.0.1:9", StreamNames("x."), KEYRING)
+    guesses = Guesses(AddressGuard(FAILURES_PER_MINUTE))
+    return Authorizer("the-admin-key", KnownKeys(tables, Refresher(tables)), guesses, lambda: 0)
+
+
+async def status_of(header: str, address: str = "127.0.0.1", asked: Authorizer | None = None) -> int:
+    scope = {
+        "client": (address, 9),
+        "type": "http",
+        "method": "GET",
+        "path": "/",
+        "headers": [(b"authorization", header.encode("latin-1"))],
+        "route_template": "/api/v1/keys",
+    }
+    try:
+        await (asked or authorizer())(Request(scope))
+    except ProblemError as problem:
+        return problem.status
+    return 200
+
+
+@given(st.text(st.characters(max_codepoint=255)), st.sampled_from(["", "Bearer ", "bearer hlk_", "Bearer hlk_a_"]))
+def test_whatever_is_sent_as_a_key_is_answered_and_opens_nothing(text: str, before: str) -> None:
+    assert asyncio.run(status_of(f"{before}{text}")) in {401, 503}
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+async def test_the_key_of_the_environment_opens_before_anything_is_known(scheme: str) -> None:
+    assert await status_of(f"{scheme} the-admin-key") == 200
+    assert await status_of(f"{scheme} {new_key('k')}") == 503
+
+
+async def test_an_address_that_keeps_sending_wrong_keys_is_turned_away_and_no_other() -> None:
+    asked = authorizer()
+    for _ in range(FAILURES_PER_MINUTE):
+        assert await status_of("Bearer wrong", "203.0.113.7", asked) == 401
+    assert await status_of("Bearer wrong", "203.0.113.7", asked) == 429
+    assert await status_of("Bearer the-admin-key", "203.0.113.7", asked) == 429  # else the guess would be told right
+    assert await status_of("Bearer the-admin-key", "203.0.113.8", asked) == 200
+    for _ in range(FAILURES_PER_MINUTE + 1):
+        assert await status_of("Bearer wrong", "127.0.0.1", asked) == 401
+
+
+async def test_where_somebody_has_a_key_nobody_is_turned_away() -> None:
+    asked = authorizer()
+    assert await status_of("Bearer the-admin-key", "203.0.113.7", asked) == 200
+    for _ in range(FAILURES_PER_MINUTE + 1):
+        assert await status_of("Bearer wrong", "203.0.113.7", asked) == 401
+    assert await status_of("Bearer the-admin-key", "203.0.113.7", asked) == 200
+
+
+async def test_no_key_at_all_is_no_guess() -> None:
+    asked = authorizer()
+    for _ in range(FAILURES_PER_MINUTE + 1):
+        assert await status_of("", "203.0.113.7", asked) == 401

@@ -16,6 +16,7 @@ import pytest
 
 from runtime.api_key import key_hash
 from runtime.embedded.broker_files import free_port
+from runtime.guesses import FAILURES_PER_MINUTE
 from schemas.outcome import decode_outcome
 from schemas.streams import ALL_STREAMS, INTAKE, OUTCOMES, TABLES
 from tests.ingest_fixture import ADMIN_KEY, DEADLINE_S, KEYS, Gateway, admin, answers, gateway, wait_until
@@ -235,6 +236,23 @@ def test_a_key_that_is_produced_without_its_hash_is_refused_and_one_with_it_open
     wait_until(lambda: look(gateway.url, chosen).status_code == 200)
     told = {one.id: (one.result, one.field) for one in outcomes(gateway) if one.kind == "keys"}
     assert told["no-hash"] == told["the-key"] == ("refused", "hash")
+
+
+def test_who_keeps_sending_wrong_keys_is_turned_away_by_the_address_that_a_proxy_tells(gateway: Gateway) -> None:
+    with gateway.ingest(ingest_port=free_port(), trusted_proxies="127.0.0.1") as url:
+
+        def ask(key: str, client: str) -> httpx.Response:
+            headers = {"Authorization": f"Bearer {key}", "X-Forwarded-For": client}
+            answer = httpx.get(f"{url}{PATH}", headers=headers, timeout=DEADLINE_S)
+            gateway.contract.check(answer)
+            return answer
+
+        statuses = [ask("wrong", "203.0.113.7").status_code for _ in range(FAILURES_PER_MINUTE + 5)]
+        assert statuses[:FAILURES_PER_MINUTE] == [401] * FAILURES_PER_MINUTE
+        shut = ask(ADMIN_KEY, "203.0.113.7")
+        assert (shut.status_code, shut.json()["code"]) == (429, "too_many_failures")
+        assert int(shut.headers["retry-after"]) >= 1
+        assert ask(ADMIN_KEY, "203.0.113.8").status_code == 200
 
 
 def test_no_key_stands_in_a_stream_or_a_log(gateway: Gateway) -> None:

@@ -15,17 +15,9 @@ from schemas.key import ROLES, includes
 from tests.ingest_fixture import DEADLINE_S, Gateway, wait_until
 from tests.kafka_fixture import RunningKafka
 from tests.projections_fixture import Projections
+from tests.roles_fixture import PUBLIC
 
 pytestmark = pytest.mark.stack
-
-PUBLIC = {
-    ("POST", "/api/v1/ingest/{topic_id}"),  # the sender's own credentials
-    ("POST", "/api/webhooks/{source_id}"),
-    ("GET", "/health"),
-    ("GET", "/ready"),
-    ("GET", "/metrics"),
-}
-"""What needs no key; whatever is new must be declared in `runtime/roles.py`, or stand here."""
 
 
 @dataclass(frozen=True)

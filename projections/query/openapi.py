@@ -44,6 +44,7 @@ Responses = dict[int | str, dict[str, Any]]
 _ALWAYS: Responses = {
     401: problem("The key is missing, wrong, or at its end."),
     403: problem("`role`: the key's role is not enough."),
+    429: problem("`too_many_failures`: too many wrong keys came from there."),
     503: problem("ClickHouse or Kafka does not answer, or the query needs too much memory: ask again, or for less."),
     504: problem("The query takes too long: ask for less."),
 }
