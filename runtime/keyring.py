@@ -45,15 +45,17 @@ class Keyring:
         """Reads `id:base64,id:base64`.
 
         Raises:
-            UnusableKeyringError: there is no key, or one is not 32 bytes of base64.
+            UnusableKeyringError: there is no key, one is not 32 bytes of base64, or two have one id.
         """
-        keys: dict[str, AESGCM] = {}
+        keys: dict[str, bytes] = {}
         for number, item in enumerate(filter(None, (part.strip() for part in text.replace("\n", ",").split(","))), 1):
             key_id, _, encoded = item.partition(":")
-            keys[key_id] = AESGCM(_key(number, key_id, encoded))
+            key = _key(number, key_id, encoded)
+            if keys.setdefault(key_id, key) != key:  # one of them would open nothing, and nobody would be told
+                raise UnusableKeyringError(f"encryption key number {number} has the id of another one")
         if not keys:
             raise UnusableKeyringError("there is no encryption key")
-        return cls(keys)
+        return cls({key_id: AESGCM(key) for key_id, key in keys.items()})
 
     @property
     def first(self) -> str:

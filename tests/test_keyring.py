@@ -118,6 +118,13 @@ def test_an_unusable_keyring_is_refused(text: str) -> None:
         Keyring.parse(text)
 
 
+def test_two_keys_with_one_id_are_refused_and_one_that_stands_twice_is_not() -> None:
+    key = key_text("a")
+    assert list(Keyring.parse(f"{key},{key_text('b')}\n{key}").keys) == ["a", "b"]
+    with pytest.raises(UnusableKeyringError, match="number 2 has the id of another"):
+        Keyring.parse(f"{key},{key_text('a')}")
+
+
 def test_a_refusal_of_a_keyring_never_shows_the_key() -> None:
     secret = base64.b64encode(b"x" * 31).decode()
     for text in (f"a:{secret}", secret, f"{secret}:a", f"{key_text('a')},{secret}"):
