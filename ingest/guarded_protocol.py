@@ -118,7 +118,8 @@ class GuardedProtocol(HttpToolsProtocol):
         """From here on, nobody waits for the rest of the body."""
         super().on_response_complete()
         if not self._in_message:
-            self._idle_since_s = self.loop.time()
+            if self.cycle.response_complete:  # else the next one is in work already
+                self._idle_since_s = self.loop.time()
         elif self._waiting_since_s is None:
             self._waiting_since_s = self.loop.time()
 

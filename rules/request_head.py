@@ -53,7 +53,7 @@ def head_fault(version: str, url: bytes, headers: Sequence[tuple[bytes, bytes]],
         url: the target as received.
         headers: lower-cased names and values.
         upgrade: whether it asks for another protocol. The parser takes what follows for that protocol, so the body
-            would be lost, or be read as a request: neither may ever be accepted.
+            would be lost, or be read as a request (uvicorn's issue 2722): neither may ever be accepted.
     """
     if len(headers) > MAX_HEADER_LINES:
         return TOO_MANY

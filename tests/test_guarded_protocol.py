@@ -163,11 +163,17 @@ def test_when_many_are_connected_those_that_do_nothing_make_room(monkeypatch: py
     monkeypatch.setattr("ingest.server.CROWDED_KEEP_ALIVE_S", 1)
     with serving(max_connections=4) as wire:
         kept = [wire.connect() for _ in range(4)]
-        for sender in kept:
+        working, *idle = kept
+        working.sendall(SECOND + LAST % b"slow")
+        for sender in idle:
             sender.sendall(SECOND)
-        for sender in kept:
+        for sender in idle:
             assert statuses(received(sender)) == [200]  # closed, long before the usual time
             sender.close()
+        assert len(wire.server.server_state.connections) == 1
+        wire.released = True
+        assert statuses(received(working)) == [200, 200]
+        working.close()
 
 
 def test_connections_beyond_all_bounds_are_closed_unheard(monkeypatch: pytest.MonkeyPatch) -> None:
