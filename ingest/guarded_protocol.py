@@ -70,7 +70,7 @@ class GuardedProtocol(HttpToolsProtocol):
     _plain_head: bytes | None = None
     """The head of a request that offers an upgrade, without the offer."""
     _packet = b""
-    """What the parser was given last."""
+    """What the parser is reading."""
     _deaf = False
     """Whether nothing more is read: it closes when what was asked before is answered."""
 
@@ -92,6 +92,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._packet = data
         fresh, begun = not self._in_message, self._messages_begun
         super().data_received(data)
+        self._packet = b""  # an idle connection holds nothing
         begun = self._messages_begun - begun
         if begun == 0 or (fresh and begun == 1):  # else most of it belongs to the messages before
             self._message_bytes += len(data)
@@ -202,10 +203,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self.server_state.count(fault.code)
         between = self._in_head or not self._in_message
         if between and self.cycle is not None and not self.cycle.response_complete:
-            self._deaf, self.cycle.keep_alive = (
-                True,
-                False,
-            )  # an answer now would be taken for that of an earlier request
+            self._deaf = True  # an answer now would be taken for that of an earlier request
+            self.cycle.keep_alive = False
             return
         started = not between and (bool(self.pipeline) or self.cycle.response_started)
         if not silently and not started:
