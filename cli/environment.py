@@ -26,6 +26,7 @@ def _complaints(error: "ValidationError") -> list[str]:
     complaints = []
     for item in error.errors(include_url=False):
         name = "_".join(str(part) for part in item["loc"]).upper() or "(together)"
-        message = item["msg"][:1].lower() + item["msg"][1:]
+        told = item["msg"].removeprefix("Value error, ")
+        message = told[:1].lower() + told[1:]
         complaints.append(f"  HOOKLOG_{name}={item['input']!r}: {message}")
     return complaints

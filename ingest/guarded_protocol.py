@@ -2,19 +2,31 @@
 
 Measured without them: 120 MiB of one header line are taken; a connection that sends nothing, or a byte now and then, or
 reads no answer, stays open for ever; what one packet holds of pipelined requests is all taken in; and the body of a
-request that asks for an upgrade, as Java's client does by default, is lost, or taken for the next request.
+request that offers an upgrade, as Java's client does by default, is lost, or taken for the next request (uvicorn's
+issue 2722).
 """
 
 import asyncio
 import socket
 import struct
+import sys
 
+import httptools
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from ingest.exchange import Exchange
 from ingest.turned_away import CountedState, answer
-from rules.request_head import MALFORMED, MAX_HEAD_BYTES, TOO_LARGE, TOO_MUCH_FRAMING, TOO_SLOW, HeadFault, head_fault
+from rules.request_head import (
+    MALFORMED,
+    MAX_HEAD_BYTES,
+    TOO_LARGE,
+    TOO_MUCH_FRAMING,
+    TOO_SLOW,
+    HeadFault,
+    head_fault,
+    without_offer,
+)
 
 HEAD_DEADLINE_S = 10.0
 """A head is one packet or two."""
@@ -57,6 +69,10 @@ class GuardedProtocol(HttpToolsProtocol):
     _in_message = False
     _in_head = True
     _fault: HeadFault | None = None
+    _plain_head: bytes | None = None
+    """The head of a request that offers an upgrade, without the offer."""
+    _packet = b""
+    """What the parser is reading."""
     _deaf = False
     """Whether nothing more is read: it closes when what was asked before is answered."""
 
@@ -75,8 +91,10 @@ class GuardedProtocol(HttpToolsProtocol):
         self._idle_since_s = None
         if not self._in_message and self._waiting_since_s is None:
             self._waiting_since_s = self.loop.time()  # blank lines between requests are no request
+        self._packet = data
         fresh, begun = not self._in_message, self._messages_begun
         super().data_received(data)
+        self._packet = b""  # an idle connection holds nothing
         begun = self._messages_begun - begun
         if begun == 0 or (fresh and begun == 1):  # else most of it belongs to the messages before
             self._message_bytes += len(data)
@@ -96,10 +114,13 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is there; the body has a deadline of its own where it is read."""
-        upgrade = self.parser.should_upgrade()
-        self._fault = head_fault(self.parser.get_http_version(), self.url, self.headers, upgrade=upgrade)
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        self._fault = head_fault(method, version, self.url, self.headers)
         if self._fault is not None or len(self.pipeline) >= MAX_PIPELINED:
             raise _RefusedError
+        if self.parser.should_upgrade():
+            self._plain_head = without_offer(method, version, self.url, self.headers)
+            return  # the parser stops behind the head, and tells where that is
         self._in_head = False
         self._waiting_since_s = None
         super().on_headers_complete()
@@ -112,6 +133,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The body is there."""
+        if self._plain_head is not None:
+            return
         super().on_message_complete()
         self._in_message = False
         self._waiting_since_s = None
@@ -123,7 +146,8 @@ class GuardedProtocol(HttpToolsProtocol):
         """From here on, nobody waits for the rest of the body."""
         super().on_response_complete()
         if not self._in_message:
-            self._idle_since_s = self.loop.time()
+            if self.cycle.response_complete:  # else the next one is in work already
+                self._idle_since_s = self.loop.time()
         elif self._waiting_since_s is None:
             self._waiting_since_s = self.loop.time()
 
@@ -136,6 +160,18 @@ class GuardedProtocol(HttpToolsProtocol):
         """It has read."""
         super().resume_writing()
         self._unread_since_s = None
+
+    def _unsupported_upgrade_warning(self) -> None:
+        # The parser takes what follows for the other protocol, so a new one reads the same request without the offer:
+        # a server may ignore it (RFC 9110, section 7.8).
+        stopped, head, self._plain_head = sys.exception(), self._plain_head, None
+        if not isinstance(stopped, httptools.HttpParserUpgrade) or head is None:
+            self._refuse(MALFORMED)
+            return
+        self._packet = head + self._packet[stopped.args[0] :]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as upstream
+        super().data_received(self._packet)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - upstream's says less
         """Refuses what the parser did not take."""
@@ -172,10 +208,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self.server_state.count(fault.code)
         between = self._in_head or not self._in_message
         if between and self.cycle is not None and not self.cycle.response_complete:
-            self._deaf, self.cycle.keep_alive = (
-                True,
-                False,
-            )  # an answer now would be taken for that of an earlier request
+            self._deaf = True  # an answer now would be taken for that of an earlier request
+            self.cycle.keep_alive = False
             return
         started = not between and (bool(self.pipeline) or self.cycle.response_started)
         if not silently and not started:

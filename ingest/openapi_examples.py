@@ -40,7 +40,12 @@ REQUESTS: Mapping[str, Document] = MappingProxyType(
 
 PATCHES: Mapping[str, Document] = MappingProxyType(
     {
-        SourceSpec.kind: {"name": "The new shop", "max_body_bytes": 65_536},
+        SourceSpec.kind: {
+            "name": "The new shop",
+            "max_body_bytes": 65_536,
+            "rate_limit": {"per_second": 50, "burst": 100},
+            "allowed_ips": ["192.0.2.0/24", "2001:db8::17"],
+        },
         TopicSpec.kind: {"description": "All that happens to an order", "ordering_key": None},
         SubscriptionSpec.kind: {"is_active": False, "headers": {"X-Team": "billing"}, "retry": None},
     }

@@ -29,7 +29,7 @@ def _item(status: str, code: str, detail: str) -> dict[str, Any]:
 PROBLEMS: Mapping[str, ProblemError] = MappingProxyType(
     {
         "no_http": ProblemError(400, "malformed", "this is no HTTP/1.1 request"),
-        "upgrade": ProblemError(400, "upgrade", "send HTTP/1.1 without Upgrade and CONNECT"),
+        "connect": ProblemError(501, "connect", "this is no proxy"),
         "head_too_slow": ProblemError(408, "head_too_slow", "the head came too slowly"),
         "head_too_large": ProblemError(431, detail="the head may have at most 100 header lines"),
         "transfer_coding": ProblemError(501, "transfer_coding", "Transfer-Encoding is not taken, except chunked"),
@@ -183,7 +183,7 @@ PROBLEMS: Mapping[str, ProblemError] = MappingProxyType(
 )
 """By the name of the example; the code is the same wherever one status has one reason."""
 
-OF_THE_SERVER = ("no_http", "upgrade", "head_too_slow", "head_too_large", "transfer_coding", "http_version")
+OF_THE_SERVER = ("no_http", "connect", "head_too_slow", "head_too_large", "transfer_coding", "http_version")
 """What the server refuses before there is a request: any operation may get it."""
 
 _HEADER_SCHEMA = {"schema": {"type": "string"}}

@@ -14,10 +14,10 @@ def quota_headers(policy: str, limit: RateLimit, now_ms: int) -> dict[str, str]:
         now_ms: of the limit's clock.
     """
     window_s = max(math.ceil(limit.burst / limit.per_second), 1)
-    left, settled_s = limit.free(now_ms), math.ceil(limit.settled_s(now_ms))
+    left, settled_s = limit.left(now_ms)
     return {
         "RateLimit-Policy": f'"{policy}";q={limit.burst};w={window_s}',
-        "RateLimit": f'"{policy}";r={left};t={settled_s}',
+        "RateLimit": f'"{policy}";r={left};t={math.ceil(settled_s)}',
     }
 
 

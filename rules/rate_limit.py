@@ -45,13 +45,10 @@ class RateLimit:
         short_ns = self._debt_ns(now_ms * _MS_NS) + (1 + ahead - self.burst) * self._place_ns()
         return -(-short_ns // _MS_NS) / 1_000 if short_ns > 0 else 0.0
 
-    def free(self, now_ms: int) -> int:
-        """How many places there are now."""
-        return self.burst - -(-self._debt_ns(now_ms * _MS_NS) // self._place_ns())
-
-    def settled_s(self, now_ms: int) -> float:
-        """In how many seconds the whole burst is there again."""
-        return self._debt_ns(now_ms * _MS_NS) / _S_NS
+    def left(self, now_ms: int) -> tuple[int, float]:
+        """How many places there are now, and in how many seconds the whole burst is there again."""
+        debt_ns = self._debt_ns(now_ms * _MS_NS)
+        return self.burst - -(-debt_ns // self._place_ns()), debt_ns / _S_NS
 
     def _debt_ns(self, now_ns: int) -> int:
         return min(max(self._paid_until_ns - now_ns, 0), self.burst * self._place_ns())

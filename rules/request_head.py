@@ -39,28 +39,26 @@ TOO_MUCH_FRAMING = HeadFault(400, "malformed", "the chunks have more framing tha
 _HOST = HeadFault(400, "malformed", "a request has one Host header")
 _CODING = HeadFault(501, "transfer_coding", "Transfer-Encoding is not taken, except chunked once, over HTTP/1.1")
 _VERSION = HeadFault(505, "http_version", "only HTTP/1.1 and HTTP/1.0 are taken")
-_UPGRADE = HeadFault(
-    400, "upgrade", "send HTTP/1.1 without Upgrade and CONNECT; Java's HttpClient needs version(Version.HTTP_1_1)"
-)
+_CONNECT = HeadFault(501, "connect", "this is no proxy")
+_OFFER = frozenset({b"upgrade", b"http2-settings"})
 _HTTP_1_1 = "1.1"
 
 
-def head_fault(version: str, url: bytes, headers: Sequence[tuple[bytes, bytes]], *, upgrade: bool) -> HeadFault | None:
+def head_fault(method: bytes, version: str, url: bytes, headers: Sequence[tuple[bytes, bytes]]) -> HeadFault | None:
     """The first fault of a head, or `None`.
 
     Args:
+        method: as received.
         version: of HTTP.
         url: the target as received.
         headers: lower-cased names and values.
-        upgrade: whether it asks for another protocol. The parser takes what follows for that protocol, so the body
-            would be lost, or be read as a request: neither may ever be accepted.
     """
     if len(headers) > MAX_HEADER_LINES:
         return TOO_MANY
     if len(url) + sum([len(name) + len(value) + _LINE_BYTES for name, value in headers]) > MAX_HEAD_BYTES:
         return TOO_LARGE
-    if upgrade:
-        return _UPGRADE
+    if method == b"CONNECT":
+        return _CONNECT
     return _form_fault(version, headers)
 
 
@@ -75,3 +73,22 @@ def _form_fault(version: str, headers: Sequence[tuple[bytes, bytes]]) -> HeadFau
         codings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
         return None if newest and codings == [b"chunked"] else _CODING
     return None
+
+
+def without_offer(method: bytes, version: str, url: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """The head of a request as it would be without the offer to speak another protocol.
+
+    Args:
+        method: as received.
+        version: of HTTP.
+        url: the target as received.
+        headers: lower-cased names and values, as a parser took them: without line ends.
+    """
+    lines = [b"%b %b HTTP/%b" % (method, url, version.encode())]
+    for name, value in headers:
+        if name == b"connection":
+            kept = [token for token in value.split(b",") if token.strip().lower() not in _OFFER]
+            lines += [b"connection: " + b",".join(kept)] if kept else []
+        elif name not in _OFFER:
+            lines.append(b"%b: %b" % (name, value))
+    return b"\r\n".join([*lines, b"", b""])

@@ -52,6 +52,9 @@ def test_an_unusable_setting_is_named_and_ends_with_2(tmp_path: Path) -> None:
     ended = hooklog(tmp_path, "up", HOOKLOG_INGEST_PORT="eighty")
     assert ended.returncode == 2
     assert "HOOKLOG_INGEST_PORT='eighty'" in ended.stderr
+    trusting = hooklog(tmp_path, "ingest", HOOKLOG_TRUSTED_PROXIES="*")
+    assert trusting.returncode == 2
+    assert "HOOKLOG_TRUSTED_PROXIES='*': * would let everybody who connects say who they are" in trusting.stderr
 
 
 def test_a_service_against_a_cluster_without_an_admin_key_is_refused(tmp_path: Path) -> None:

@@ -49,8 +49,10 @@ def wire() -> object:
         (CHUNKED + b"10000000000000002\r\nhi\r\n0\r\n\r\n" + SECOND, 400),
         (CHUNKED + b"2;" + b"x" * 200_000 + b"\r\nhi\r\n0\r\n\r\n", 400),
         (CHUNKED + b"2\r\nhi\r\n0\r\nx: " + b"y" * 200_000 + b"\r\n\r\n", 400),
-        (HEAD + UPGRADE + BODY + SECOND, 400),
-        (b"CONNECT localhost:80 HTTP/1.1\r\nhost: localhost\r\n\r\n" + SECOND, 400),
+        (HEAD + UPGRADE + b"content-length: 3\r\n" + BODY + SECOND, 400),
+        (HEAD + UPGRADE + b"transfer-encoding: chunked, gzip\r\n\r\n0\r\n\r\n" + SECOND, 400),
+        (HEAD + UPGRADE + b"x: " + b"y" * MAX_HEAD_BYTES + b"\r\n" + BODY, 431),
+        (b"CONNECT localhost:80 HTTP/1.1\r\nhost: localhost\r\n\r\n" + SECOND, 501),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(50), 400),
     ],
 )
@@ -65,12 +67,26 @@ def test_what_can_be_read_in_two_ways_is_refused_and_is_no_request(
     assert wire.requests == []
 
 
-def test_the_body_of_an_upgrade_is_never_lost_nor_taken_for_a_request(wire: Wire) -> None:
+OFFERS = {
+    "length": (UPGRADE + b"content-length: %d\r\n\r\n" % len(SECOND) + SECOND, SECOND),
+    "chunks": (UPGRADE + b"transfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", b"hi"),
+    "no body": (UPGRADE + b"\r\n", b""),
+    "websocket": (b"connection: keep-alive, upgrade\r\nupgrade: websocket\r\n" + BODY, b"hi"),
+    "long": (UPGRADE + b"content-length: 300000\r\n\r\n" + b"z" * 300_000, b"z" * 300_000),
+}
+
+
+@pytest.mark.parametrize("packet_bytes", [1, 7, 100, 1_000_000])
+@pytest.mark.parametrize("offer", OFFERS)
+def test_an_offered_upgrade_is_ignored_and_the_body_is_what_was_sent(wire: Wire, offer: str, packet_bytes: int) -> None:
     wire.requests.clear()
-    head = HEAD + UPGRADE + b"content-length: %d\r\n\r\n" % len(SECOND)
-    answer = wire.exchange(head, SECOND)
-    assert (statuses(answer), wire.requests) == ([400], [])
-    assert b"Version.HTTP_1_1" in answer
+    rest, body = OFFERS[offer]
+    request = (HEAD + rest) * 2 + LAST % b"end"
+    packets = [request[start : start + packet_bytes] for start in range(0, min(len(request), 2_000), packet_bytes)]
+    answer = wire.exchange(*packets, request[len(packets) * packet_bytes :])
+    assert statuses(answer) == [200, 200, 200]
+    assert [(path, got) for path, got, _ in wire.requests] == [("/first", body), ("/first", body), ("/end", b"")]
+    assert not {b"upgrade", b"http2-settings"} & {name for _, _, headers in wire.requests for name in headers}
 
 
 def test_as_much_as_is_allowed_is_taken(wire: Wire) -> None:
@@ -163,11 +179,17 @@ def test_when_many_are_connected_those_that_do_nothing_make_room(monkeypatch: py
     monkeypatch.setattr("ingest.server.CROWDED_KEEP_ALIVE_S", 1)
     with serving(max_connections=4) as wire:
         kept = [wire.connect() for _ in range(4)]
-        for sender in kept:
+        working, *idle = kept
+        working.sendall(SECOND + LAST % b"slow")
+        for sender in idle:
             sender.sendall(SECOND)
-        for sender in kept:
+        for sender in idle:
             assert statuses(received(sender)) == [200]  # closed, long before the usual time
             sender.close()
+        assert len(wire.server.server_state.connections) == 1
+        wire.released = True
+        assert statuses(received(working)) == [200, 200]
+        working.close()
 
 
 def test_connections_beyond_all_bounds_are_closed_unheard(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from rules.rejection_cap import BURST, RATE_PER_S
 from rules.request_head import MAX_HEAD_BYTES
 from rules.request_headers import RequestHeaders
 from runtime.problem import ProblemError
-from schemas.streams import REJECTIONS
+from schemas.streams import EVENTS, REJECTIONS
 from tests.ingest_fixture import Gateway, gateway
 
 __all__ = ["gateway"]
@@ -88,6 +88,18 @@ def test_a_flood_of_forgeries_is_all_refused_but_not_all_recorded(gateway: Gatew
     metrics = httpx.get(f"{gateway.url}/metrics").text
     assert f'hooklog_ingest_rejections_total{{code="signature_missing"}} {BURST * 2}.0' in metrics
     assert 'hooklog_ingest_rejections_unrecorded_total{why="cap"}' in metrics
+
+
+def test_a_body_that_drips_is_refused_and_is_no_event(gateway: Gateway) -> None:
+    with gateway.admin as admin:
+        admin.put("/api/v1/sources/dripped", json={"auth_type": "none"})
+        admin.put("/api/v1/topics/dripped", json={"source_id": "dripped"})
+    with connect(gateway) as sender:
+        sender.sendall(HEAD.replace(b"ingest/t", b"ingest/dripped") + b"content-length: 1000\r\n\r\n{")
+        refused = answer(sender)
+    assert refused.startswith(b"HTTP/1.1 408 ")
+    assert b'"code":"body_too_slow"' in refused
+    assert [record for record in gateway.records(EVENTS) if dict(record.headers)["hl-topic"] == b"dripped"] == []
 
 
 class Wire:

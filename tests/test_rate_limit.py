@@ -94,8 +94,8 @@ def test_several_places_are_taken_together_or_not_at_all(per_second: float, aske
     together, one_by_one, now_ms = RateLimit(per_second, 50), RateLimit(per_second, 50), NOW_MS
     for gap, count in asked:
         now_ms += gap
-        free = together.free(now_ms)
-        assert free == one_by_one.free(now_ms)
+        free, _ = together.left(now_ms)
+        assert free == one_by_one.left(now_ms)[0]
         assert bool(together.take(now_ms, count)) == (count > free)
         if count <= free:
             assert not any(one_by_one.take(now_ms) for _ in range(count))
@@ -107,7 +107,6 @@ def test_the_free_places_are_those_that_can_be_taken_now(per_second: float, burs
     for now_ms in times_of(gaps):
         limit.take(now_ms)
     now_ms = times_of(gaps)[-1] if gaps else NOW_MS
-    settled_ms = now_ms + math.ceil(limit.settled_s(now_ms) * 1_000)
-    free = limit.free(now_ms)
-    assert limit.free(settled_ms) == burst
+    free, settled_s = limit.left(now_ms)
+    assert limit.left(now_ms + math.ceil(settled_s * 1_000)) == (burst, 0)
     assert [bool(limit.take(now_ms)) for _ in range(free + 1)] == [False] * free + [True]

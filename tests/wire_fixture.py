@@ -64,7 +64,7 @@ class Wire:
                 break
         self.requests.append((scope["path"], body, dict(scope["headers"])))
         while scope["path"] == "/slow" and not self.released:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
         answer = bytes(8_388_608) if scope["path"] == "/large" else b"ok"
         headers = [(b"content-length", b"%d" % len(answer))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
