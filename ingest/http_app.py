@@ -16,7 +16,9 @@ from ingest.openapi_batch import batch_paths
 from ingest.openapi_config import config_components, config_paths
 from ingest.openapi_events import event_paths, health_paths
 from ingest.openapi_problems import PROBLEM_SCHEMA
+from ingest.openapi_topic_test import topic_test_paths
 from ingest.parts import Parts
+from ingest.topic_test import topic_test_router
 from runtime.admin import AdminKey
 from runtime.health import Health
 from runtime.hosts import AllowedHosts
@@ -49,7 +51,8 @@ class IngestApp(FastAPI):
         """The OpenAPI 3.1 document."""
         if not self.openapi_schema:
             document = super().openapi()
-            ours = event_paths(TOPIC_PATH, SOURCE_PATH) | batch_paths(BATCH_PATH) | config_paths() | health_paths()
+            ours = event_paths(TOPIC_PATH, SOURCE_PATH) | batch_paths(BATCH_PATH) | config_paths()
+            ours |= topic_test_paths() | health_paths()
             document["paths"] = ours | document["paths"]
             components = document.setdefault("components", {})
             components["schemas"] = components.get("schemas", {}) | config_components() | {"Problem": PROBLEM_SCHEMA}
@@ -110,6 +113,7 @@ def build_app(parts: Parts, access: Access, version: str, lifespan: Lifespan | N
         app.router.routes.append(Route(path, handshakes, methods=["GET", "OPTIONS"]))
     app.router.routes.extend(health.routes())
     app.include_router(config_router(parts, AdminKey(access.admin_key)))
+    app.include_router(topic_test_router(parts, AdminKey(access.admin_key)))
     add_problem_handlers(app)
     # Beside the hot path, which counts for itself.
     return AllowedHosts(HotPath(endpoint, HttpMetrics(app, parts.registry)), access.host_names)
