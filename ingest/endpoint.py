@@ -1,4 +1,4 @@
-"""The two routes that take events: answers 202 when Kafka has the event, and says why when it does not.
+"""The routes that take events: answers 202 when Kafka has the event, and says why when it does not.
 
 Plain ASGI: request objects and validation by framework cost three times the work of accepting an event.
 """

@@ -19,7 +19,9 @@ from ingest.openapi_config import config_components, config_paths
 from ingest.openapi_events import event_paths, health_paths
 from ingest.openapi_keys import key_components, key_paths
 from ingest.openapi_problems import PROBLEM_SCHEMA
+from ingest.openapi_topic_test import topic_test_paths
 from ingest.parts import Parts
+from ingest.topic_test import topic_test_router
 from ingest.trusted_proxies import TrustedProxies
 from rules.address_guard import AddressGuard
 from runtime.authorizer import Authorizer
@@ -60,7 +62,7 @@ class IngestApp(FastAPI):
         if not self.openapi_schema:
             document = super().openapi()
             ours = event_paths(TOPIC_PATH, SOURCE_PATH) | batch_paths(BATCH_PATH)
-            ours |= config_paths() | key_paths() | health_paths()
+            ours |= config_paths() | topic_test_paths() | key_paths() | health_paths()
             document["paths"] = ours | document["paths"]
             components = document.setdefault("components", {})
             ours = config_components() | key_components() | {"Problem": PROBLEM_SCHEMA}
@@ -125,6 +127,7 @@ def build_app(parts: Parts, access: Access, version: str, lifespan: Lifespan | N
     app.router.routes.extend(health.routes())
     authorizer = Authorizer(access.admin_key, parts.keys, Guesses(AddressGuard(FAILURES_PER_MINUTE)), now_ms)
     app.include_router(config_router(parts, authorizer))
+    app.include_router(topic_test_router(parts, authorizer))
     app.include_router(key_router(parts, authorizer))
     app.router.routes.append(docs_route(app.openapi))
     add_problem_handlers(app)

@@ -9,13 +9,20 @@ Json = dict[str, Any]
 _TEXT = {"schema": {"type": "string"}}
 _PROOF = "Some providers ask with a GET whether a URL is its owner's: Meta for `hub.challenge`, X for its `crc_token`."
 _LEAVE = "HTTP 1.1 Web Hooks for Event Delivery 1.0.2, section 4: abuse protection of CloudEvents senders."
-_ANYWHERE = ("topic_not_found", "source_not_found", "host_not_allowed", "internal_error", "unavailable")
+_ANYWHERE = (
+    "auth_type_unknown",
+    "topic_not_found",
+    "source_not_found",
+    "host_not_allowed",
+    "internal_error",
+    "unavailable",
+)
 
 
 def handshake_operations(operation_id: str, parameter: str, *problems: str) -> dict[str, Json]:
     """GET and OPTIONS of a path that takes events."""
     parameters = [{"name": parameter, "in": "path", "required": True, "schema": {"type": "string"}}]
-    refused = ("challenge_malformed", "token_missing", "token_mismatch", "secret_missing", "auth_type_unknown")
+    refused = ("challenge_malformed", "token_missing", "token_mismatch", "secret_missing")
     return {
         "get": {
             "tags": ["ingest"],

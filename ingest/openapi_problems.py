@@ -143,6 +143,9 @@ PROBLEMS: Mapping[str, ProblemError] = MappingProxyType(
         ),
         "host_not_allowed": ProblemError(421, detail="add the name to HOOKLOG_ALLOWED_HOSTS"),
         "invalid": ProblemError(422, "invalid", "wrong: retry.delays_s.0, target_url", errors=_INVALID),
+        "cannot_sign": ProblemError(
+            422, "cannot_sign", "auth_config.url has no path, so that the URL to sign is not known"
+        ),
         "invalid_parameter": ProblemError(
             422,
             "invalid",

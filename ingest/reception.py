@@ -37,6 +37,7 @@ class Reception:
         prompt_answer: what the sender must hear whatever comes of its request, made of the beginning of the body; while
             nobody knows whose rules apply, an admission review is allowed.
         secrets: of the source; of all whose rules applied.
+        is_trial: made by Hooklog for somebody who may change the source: from whatever address they ask.
         quota: response headers that tell the sender what is left of its rate limit.
     """
 
@@ -53,6 +54,7 @@ class Reception:
     credentials: AbstractSet[str] | None = None
     prompt_answer: Callable[[bytes], bytes | None] = allowance
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    is_trial: bool = False
     quota: dict[str, str] = field(default_factory=dict)
 
     @classmethod

@@ -48,7 +48,9 @@ class BatchAppender(Appender):
 
     async def _taken(self, record: Outgoing) -> "asyncio.Future[RecordMetadata] | NotAppended | KafkaError":
         try:
-            return await self.send(record.stream, record.value, key=record.key, headers=record.headers)
+            return await self.send(
+                record.stream, record.value, key=record.key, headers=record.headers, partition=record.partition
+            )
         except (RecordTooLargeError, KafkaError) as error:
             return error
 

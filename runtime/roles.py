@@ -31,6 +31,7 @@ def _config_routes(kind: str) -> dict[tuple[str, str], Role]:
 NEEDED: Mapping[tuple[str, str], Role] = MappingProxyType(
     {
         **{route: role for kind in _CONFIG_KINDS for route, role in _config_routes(kind).items()},
+        ("POST", "/api/v1/topics/{record_id}/test"): "editor",
         ("GET", "/api/v1/keys"): "admin",
         ("POST", "/api/v1/keys"): "admin",
         ("GET", "/api/v1/keys/{key_id}"): "admin",

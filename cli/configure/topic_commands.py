@@ -101,4 +101,12 @@ def infer(
     show_draft(record_id, event_type, since, sample)
 
 
+@app.command(name="test", epilog="Example: hooklog topics test pushes")
+def try_out(record_id: options.Id, as_json: options.AsJson = False) -> None:
+    """Send a sample event of the topic's provider, signed, the way of a real one; it is marked hooklog_test."""
+    from cli.configure.topic_test import send_sample
+
+    send_sample(record_id, as_json=as_json)
+
+
 add_common(app, TOPIC)

@@ -25,6 +25,7 @@ EXAMPLES = (
     "hooklog send orders --type order.created --data '{\"id\": 42}'",
     "hooklog send pushes --type push --data @push.json --secret-file hush.txt --wait",
     "hooklog send orders --count 1000 --rate 100 --concurrency 10",
+    "hooklog send orders --batch orders.ndjson",
 )
 MAX_COUNT = 10_000_000
 """A typing error should not run for days."""
@@ -54,6 +55,9 @@ Rate = Annotated[
     float | None, typer.Option(min=0.001, help="How many a second; default: as fast as they are answered.")
 ]
 Concurrency = Annotated[int, typer.Option(min=1, max=MAX_CONCURRENCY, help="How many may wait for an answer.")]
+Batch = Annotated[
+    Path | None, typer.Option("--batch", help="Post the lines of this NDJSON file with one request, - is stdin.")
+]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until its deliveries have ended, and show its life.")]
 Timeout = Annotated[str, typer.Option(metavar="DURATION", help="How long --wait waits.")]
 
@@ -74,6 +78,7 @@ def send(
     rate: Rate = None,
     concurrency: Concurrency = 1,
     wait: Wait = False,
+    batch: Batch = None,
     timeout: Timeout = "60s",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -85,13 +90,15 @@ def send(
     """
     from cli.traffic.posting import Pace
 
-    if (topic is None) == (source is None):
-        refuse("name a topic, or a source with --source")
-    if wait and count > 1:
-        refuse("--wait follows one event: leave out --count")
-    own_headers, body, wait_s = [_header(text) for text in header or []], _body(data), seconds(timeout)
+    _require_sense(topic, source, wait=wait, count=count)
+    own_secret = None if unsigned else _given_secret(secret, secret_file, data)
+    if batch is not None:
+        from cli.traffic.send_batch import send_batch
+
+        send_batch(topic, batch, own_secret, unsigned=unsigned, as_json=as_json)
+    own_headers, body, wait_s = [_header(text) for text in header or []], body_of(data), seconds(timeout)
     gateway = Gateway(read_settings())
-    sender = _sender(gateway, topic, source, _given_secret(secret, secret_file, data), unsigned=unsigned)
+    sender = sender_of(gateway, topic, source, own_secret, unsigned=unsigned)
     letter = _letter(sender, body, content_type, event_type=event_type, dedup_id=dedup_id, own_headers=own_headers)
     url = gateway.url("ingest") + (f"/api/v1/ingest/{topic}" if topic else f"/api/webhooks/{source}")
     pace = Pace(count, rate, concurrency)
@@ -105,6 +112,13 @@ def send(
     raise SystemExit(OK if tally.accepted == count else FAILED)
 
 
+def _require_sense(topic: str | None, source: str | None, *, wait: bool, count: int) -> None:
+    if (topic is None) == (source is None):
+        refuse("name a topic, or a source with --source")
+    if wait and count > 1:
+        refuse("--wait follows one event: leave out --count")
+
+
 def _letter(sender: "Sender", body: bytes, content_type: str, **wishes: Any) -> "Letter":
     from cli.traffic.letter import CannotPlaceError, compose
 
@@ -114,7 +128,10 @@ def _letter(sender: "Sender", body: bytes, content_type: str, **wishes: Any) -> 
         refuse(error)
 
 
-def _sender(gateway: Gateway, topic: str | None, source: str | None, secret: str | None, *, unsigned: bool) -> "Sender":
+def sender_of(
+    gateway: Gateway, topic: str | None, source: str | None, secret: str | None, *, unsigned: bool
+) -> "Sender":
+    """How the source proves itself, and where its topic looks for type and id; asks for a missing secret."""
     from cli.traffic.letter import Sender
     from rules.verify.none import NoVerification
 
@@ -169,7 +186,8 @@ def _header(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _body(data: str) -> bytes:
+def body_of(data: str) -> bytes:
+    """The bytes that `--data` means: text, @file, or - for standard input."""
     try:
         if data == "-":
             return sys.stdin.buffer.read()

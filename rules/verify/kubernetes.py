@@ -30,6 +30,7 @@ class _Event(msgspec.Struct, rename={"audit_id": "auditID"}):
 
 _EVENTS = msgspec.json.Decoder(_Events)
 _EVENT = msgspec.json.Decoder(_Event)
+_AUDIT = b"audit.k8s.io/"
 _BROKEN = (msgspec.DecodeError, RecursionError)
 
 
@@ -73,8 +74,8 @@ class Kubernetes(Token):
         return allowance(body)
 
     def told(self, body: bytes) -> Told | None:
-        """That of an admission review."""
-        return told_of_review(body)
+        """That of an admission review, or of an audit event that comes alone."""
+        return told_of_review(body) or (_item(body).told if _AUDIT in body else None)
 
     def items(self, body: bytes) -> list[Item] | None:
         """The audit events of a list: their type is `audit.<verb>`, their id the audit's and its stage.
@@ -82,7 +83,7 @@ class Kubernetes(Token):
         Raises:
             TooManyItemsError: there are more than a batch may have.
         """
-        if b"audit.k8s.io/" not in body:
+        if _AUDIT not in body:
             return None
         try:
             events = _EVENTS.decode(body)
