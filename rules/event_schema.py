@@ -31,14 +31,14 @@ MAX_CHECKS = 3_000_000
 """Of one body, all values together, at some 40 ns each: a tenth of a second in the worst case, which takes a body made
 for it. An ordinary megabyte has thirty thousand values."""
 
-MAX_PATTERN_BYTES = 131_072
+MAX_PATTERN_BYTES = 33_554_432
 """Of one body, times the weight of the expressions that may meet one text: a tenth of a second in the worst case, in
-which they run twice, to find the fault and to tell it."""
+which they run twice, to find the fault and to tell it. Light ones may be thirty for a megabyte."""
 
-REGEX_WEIGHTS = {1: 1_500, 2: 3_000, 4: 6_000, 8: 12_000}
-"""Weight and bytes, compiled, up to which an expression has it. The engine never goes back, but in the worst case it
-follows every place in the expression at every byte: measured, 2 us a byte at 12,000. More is a repetition in the
-hundreds, which `maxLength` says better."""
+REGEX_WEIGHTS = {1: 1_000, 300: 1_500, 500: 3_000, 1_000: 6_000, 1_500: 12_000}
+"""Weight and bytes, compiled, up to which an expression has it; a weight of one is 2 ns a byte of text, measured. The
+engine never goes back, but what is too large for its table of states is followed place by place, at every byte. Beyond
+12,000 it is a repetition in the hundreds, which `maxLength` says better."""
 
 MAX_FAULTS = 5
 """That are told; who mends a body needs the first."""
@@ -56,7 +56,6 @@ MAX_MESSAGE_CHARS = 300
 
 _SOMEWHERE = "is not as its schema says; it is too large to find out where"
 _TOO_DEEP = "is nested too deep to be checked"
-_TOO_LARGE = "is too large to be checked against this schema"
 _NO_REGEX = "is no expression that can be used: no look-around, no back-references, no repetitions in the hundreds"
 
 
@@ -78,6 +77,9 @@ class Fault:
 
     def __str__(self) -> str:
         return f"{self.pointer or 'the body'} {self.message}"
+
+
+TOO_LARGE = Fault("", "is too large to be checked against this schema")
 
 
 class EventSchema:
@@ -106,7 +108,7 @@ class EventSchema:
         """The first faults of a body; none when it is as the schema says."""
         checks = _most_values(body) * self._load.checks
         if checks > MAX_CHECKS or len(body) * self._load.patterns > MAX_PATTERN_BYTES:
-            return (Fault("", _TOO_LARGE),)
+            return (TOO_LARGE,)
         try:
             value = orjson.loads(body)
         except orjson.JSONDecodeError:
