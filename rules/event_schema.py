@@ -24,6 +24,9 @@ MAX_SCHEMA_BYTES = 65_536
 MAX_SCHEMAS_BYTES = 131_072
 """Of one topic together: its record has room for 224 KiB."""
 
+MAX_PARTS_A_TOPIC = 5_000
+"""Of its schemas together: what a change of the topic may take, a quarter of a second, an expression as ten parts."""
+
 MAX_CHECKS_A_VALUE = 2_000
 """Far beyond what people write: GitHub's `push` makes some 150."""
 
@@ -41,7 +44,7 @@ engine never goes back, but what is too large for its table of states is followe
 12,000 it is a repetition in the hundreds, which `maxLength` says better."""
 
 MAX_FAULTS = 5
-"""That are told; who mends a body needs the first."""
+"""That are told, of a body or of a topic; who mends it needs the first."""
 
 MAX_LISTED_CHECKS = 5_000
 """Of one body: up to here all of its faults are looked for, 10 to 40 us each; of a larger one only the first."""
@@ -97,7 +100,7 @@ class EventSchema:
         if self.size_bytes > MAX_SCHEMA_BYTES:
             raise BadSchemaError(f"has {self.size_bytes} bytes; at most {MAX_SCHEMA_BYTES} are taken")
         try:
-            self._load = load_of(schema, _weight)
+            self._load, self.parts = load_of(schema, _weight)
         except UncountableError as error:
             raise BadSchemaError(str(error)) from None
         if self._load.checks > MAX_CHECKS_A_VALUE:
@@ -143,14 +146,19 @@ def matches(expression: str, text: str) -> bool:
 def event_type_errors(event_types: Mapping[str, EventTypeSpec]) -> list[tuple[str, str]]:
     """Field and message of each schema of a topic that cannot be used."""
     errors: list[tuple[str, str]] = []
-    size_bytes = 0
+    size_bytes = parts = 0
     for name, declared in event_types.items():
         try:
-            size_bytes += EventSchema(declared.json_schema).size_bytes
+            schema = EventSchema(declared.json_schema)
         except BadSchemaError as error:
             errors.append((f"event_types.{name}.schema", str(error)))
-    if size_bytes > MAX_SCHEMAS_BYTES:
-        errors.append(("event_types", f"the schemas have {size_bytes} bytes; at most {MAX_SCHEMAS_BYTES} are taken"))
+            if len(errors) == MAX_FAULTS:
+                return errors  # two hundred that fail late would take seconds
+            continue
+        size_bytes, parts = size_bytes + schema.size_bytes, parts + schema.parts
+        if size_bytes > MAX_SCHEMAS_BYTES or parts > MAX_PARTS_A_TOPIC:
+            limits = f"{MAX_SCHEMAS_BYTES} bytes and {MAX_PARTS_A_TOPIC} parts"
+            return [*errors, ("event_types", f"the schemas have together more than {limits}")]
     return errors
 
 

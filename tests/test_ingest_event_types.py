@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from ingest.event_schemas import EventSchemas
 from ingest.metrics import IngestMetrics
+from runtime.embedded.broker_files import free_port
 from schemas.config import TopicSpec
 from schemas.event import Event, decode_event
 from schemas.rejection import decode_rejection
@@ -102,6 +103,18 @@ def test_a_changed_schema_is_the_one_that_counts(gateway: Gateway, admin: httpx.
     assert admin.put("/api/v1/topics/changing", json={"source_id": "shop"} | change).status_code == 200
     assert accepted(gateway, "changing", BAD).schema_fault == ""
     assert post(gateway, "changing", GOOD).status_code == 422
+
+
+def test_another_ingest_refuses_only_by_the_newest_schema(gateway: Gateway, admin: httpx.Client) -> None:
+    bodies = {"integer": GOOD, "string": BAD}
+    with gateway.ingest(ingest_port=free_port()) as other:
+        for turn in range(6):
+            kind = ("string", "integer")[turn % 2]
+            schema = {"properties": {"order": {"properties": {"id": {"type": kind}}}}}
+            topic = {"source_id": "shop", "event_types": {"order.created": {"schema": schema, "on_invalid": "refuse"}}}
+            assert admin.put("/api/v1/topics/turning", json=topic).status_code in {200, 201}
+            answer = httpx.post(f"{other}/api/v1/ingest/turning", json=bodies[kind], timeout=60)
+            assert answer.status_code == 202, (turn, answer.text)
 
 
 def test_a_schema_is_shown_as_it_was_given(admin: httpx.Client) -> None:
