@@ -149,6 +149,15 @@ def test_a_schema_that_cannot_be_used_is_told_before_and_when_it_is_written(
         assert told in error["message"]
 
 
+def test_schemas_as_large_as_they_may_be_are_stored_and_used(gateway: Gateway, admin: httpx.Client) -> None:
+    schema = ORDER | {"description": "x" * 65_000}
+    types = {"order.created": {"schema": schema}, "order.other": {"schema": schema}}
+    topic = {"id": "large", "source_id": "shop", "event_types": types}
+    assert admin.post("/api/v1/topics", json=topic).status_code == 201
+    assert admin.get("/api/v1/topics/large").json()["event_types"]["order.other"]["schema"] == schema
+    assert accepted(gateway, "large", BAD).schema_fault == "/order/id is not of type integer"
+
+
 def test_a_nasty_body_for_a_nasty_schema_is_answered_and_so_is_everybody_else(
     gateway: Gateway, admin: httpx.Client
 ) -> None:
