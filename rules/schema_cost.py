@@ -29,6 +29,9 @@ _DEAR = {"multipleOf": 60, "uniqueItems": 10}
 
 _UNBOUNDED = ("$dynamicRef", "$dynamicAnchor", "$recursiveRef", "unevaluatedItems", "unevaluatedProperties")
 _PARTS_OF_EXPRESSION = 10
+_OLDER = ("dependencies", "additionalItems")
+"""Of earlier drafts: the library applies the first one all the same, and nobody applies the second."""
+
 _LISTS = ("allOf", "anyOf", "oneOf")
 _BRANCHING = ("anyOf", "oneOf", "not", "if", "const")
 _SINGLE = ("not", "if", "then", "else")
@@ -115,8 +118,12 @@ class _Count:
         for keyword in _UNBOUNDED:
             if keyword in schema:
                 raise UncountableError(f"{_pointer((*place, keyword))}: cannot be used here: its work has no bound")
-        if "$id" in schema and place:
-            raise UncountableError(f"{_pointer((*place, '$id'))}: only the whole schema may have one")
+        for keyword in _OLDER:
+            if keyword in schema:
+                raise UncountableError(f"{_pointer((*place, keyword))}: is of an earlier draft than 2020-12")
+        for keyword in ("$id", "$schema"):
+            if keyword in schema and place:
+                raise UncountableError(f"{_pointer((*place, keyword))}: only the whole schema may have one")
         below = [Load(), *self._below(schema, place)]
         return _plus([[self._own(schema, place)], *self._in_place(schema, place), below])
 
