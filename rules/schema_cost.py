@@ -15,6 +15,9 @@ from urllib.parse import unquote
 MAX_PATH = 200
 """Keywords, names and indexes from the whole schema to its innermost one, references followed: some seventy schemas."""
 
+MAX_PARTS = 2_000
+"""Schemas in one schema, an expression as ten: what is counted and compiled between two events, within 0.1 s."""
+
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,6}")  # RFC 6901, section 4
@@ -25,6 +28,10 @@ _DEAR = {"multipleOf": 60, "uniqueItems": 10}
 """As above: a division that is exact, and a sort."""
 
 _UNBOUNDED = ("$dynamicRef", "$dynamicAnchor", "$recursiveRef", "unevaluatedItems", "unevaluatedProperties")
+_PARTS_OF_EXPRESSION = 10
+_OLDER = ("dependencies", "additionalItems")
+"""Of earlier drafts: the library applies the first one all the same, and nobody applies the second."""
+
 _LISTS = ("allOf", "anyOf", "oneOf")
 _BRANCHING = ("anyOf", "oneOf", "not", "if", "const")
 _SINGLE = ("not", "if", "then", "else")
@@ -61,18 +68,19 @@ Weigh = Callable[[str], int]
 """What a byte costs a regular expression at worst; `ValueError` when it is none that can be used."""
 
 
-def load_of(schema: Mapping[str, Any], weigh: Weigh) -> Load:
-    """The most that any one value of a body can cost.
+def load_of(schema: Mapping[str, Any], weigh: Weigh) -> tuple[Load, int]:
+    """The most that any one value of a body can cost, and how many parts the schema has.
 
     Raises:
         UncountableError: there is no such bound, or a reference leads out of the schema.
     """
     if schema.get("$schema", DRAFT) not in (DRAFT, f"{DRAFT}#"):
         raise UncountableError("/$schema: must be left out, or say draft 2020-12")
+    counting = _Count(schema, weigh)
     total = Load()
-    for level in _Count(schema, weigh).levels(schema, ()):
+    for level in counting.levels(schema, ()):
         total = total.most(level)
-    return total
+    return total, counting.parts
 
 
 def referred(root: Any, reference: str) -> Any:
@@ -99,8 +107,10 @@ class _Count:
         self._weigh = weigh
         self._counted: dict[str, Levels] = {}
         self._open: set[str] = set()
+        self.parts = 0
 
     def levels(self, schema: Any, place: tuple[str, ...]) -> Levels:
+        self._count(1)
         if not isinstance(schema, dict):
             return [Load(1)]  # true and false; anything else is refused by the schema of schemas
         if len(place) > MAX_PATH:
@@ -108,8 +118,12 @@ class _Count:
         for keyword in _UNBOUNDED:
             if keyword in schema:
                 raise UncountableError(f"{_pointer((*place, keyword))}: cannot be used here: its work has no bound")
-        if "$id" in schema and place:
-            raise UncountableError(f"{_pointer((*place, '$id'))}: only the whole schema may have one")
+        for keyword in _OLDER:
+            if keyword in schema:
+                raise UncountableError(f"{_pointer((*place, keyword))}: is of an earlier draft than 2020-12")
+        for keyword in ("$id", "$schema"):
+            if keyword in schema and place:
+                raise UncountableError(f"{_pointer((*place, keyword))}: only the whole schema may have one")
         below = [Load(), *self._below(schema, place)]
         return _plus([[self._own(schema, place)], *self._in_place(schema, place), below])
 
@@ -160,7 +174,13 @@ class _Count:
         weight = self._weight(pattern, (*place, "pattern")) if isinstance(pattern, str) else 0
         return Load(_checks(schema), weight)
 
+    def _count(self, parts: int) -> None:
+        self.parts += parts
+        if self.parts > MAX_PARTS:
+            raise UncountableError(f"has more than {MAX_PARTS} parts, each expression as {_PARTS_OF_EXPRESSION}")
+
     def _weight(self, text: str, place: tuple[str, ...]) -> int:
+        self._count(_PARTS_OF_EXPRESSION)
         try:
             return self._weigh(text)
         except ValueError as error:
@@ -173,11 +193,8 @@ def _names(schema: Mapping[str, Any]) -> Iterable[str]:
 
 
 def _checks(schema: Mapping[str, Any]) -> int:
-    checks = (
-        len(schema)
-        + _DEAR["multipleOf"] * ("multipleOf" in schema)
-        + _BRANCH * sum(name in schema for name in _BRANCHING)
-    )
+    checks = max(1, len(schema)) + _BRANCH * sum(name in schema for name in _BRANCHING)
+    checks += _DEAR["multipleOf"] * ("multipleOf" in schema)
     checks += sum(_BRANCH * len(_list(schema.get(name))) for name in ("anyOf", "oneOf"))
     checks += len(_list(schema.get("required"))) + _size(schema.get("dependentRequired"))
     checks += _size(schema.get("const"))

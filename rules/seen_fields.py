@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MAX_FIELDS = 1_000
-"""Of one event type: GitHub's `push` has about four hundred. More are names made of data, such as ids."""
+"""Of one event type: the longest have some hundreds. More are names made of data, such as ids."""
 
 MAX_DEPTH = 32
 """Of fields within one another; what is deeper is not looked at."""

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-MAX_EVENT_TYPES = 200
-"""Of one topic: GitHub has about seventy, Stripe about two hundred."""
+MAX_EVENT_TYPES = 500
+"""Of one topic: the largest providers have some hundreds."""
 
 Policy = Literal["accept", "refuse"]
 

@@ -131,7 +131,7 @@ def test_a_topic_whose_schema_cannot_be_used_is_refused_with_its_type(declared: 
 
 
 def test_a_topic_has_a_bounded_number_of_event_types() -> None:
-    topic = {"source_id": "s", "event_types": {f"t{at}": {"schema": {}} for at in range(201)}}
+    topic = {"source_id": "s", "event_types": {f"t{at}": {"schema": {}} for at in range(501)}}
     assert refusal(decide(intake(topic, kind="topics"))) == ("invalid", "event_types")
 
 

@@ -143,11 +143,15 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "an open bracket": ({"items": {"pattern": "("}}, "/items/pattern: is no expression"),
     "unevaluated members": ({"unevaluatedProperties": False}, "its work has no bound"),
     "a dynamic reference": ({"$dynamicRef": "#x"}, "its work has no bound"),
+    "an older keyword": ({"dependencies": {"a": {"type": "integer"}}}, "/dependencies: is of an earlier draft"),
     "an id within": ({"properties": {"a": {"$id": "https://x.example"}}}, "/properties/a/$id: only the whole"),
+    "a draft within": ({"items": {"$schema": "http://json-schema.org/draft-07/schema#"}}, "/items/$schema: only the"),
     "doubling": (chain(60, {"allOf": [{"$ref": "NEXT"}] * 2}), "more than 2000 checks"),
     "doubling at each level": (chain(40, {"items": {"anyOf": [{"$ref": "NEXT"}] * 2}}), "more than 2000 checks"),
     "a deep schema": (chain(150, {"items": {"$ref": "NEXT"}}), "too many schemas within one another"),
     "a long enum of objects": ({"enum": [{"a": at} for at in range(500)]}, "more than 2000 checks"),
+    "thousands of schemas": ({"allOf": [{}] * 2_001}, "more than 2000 parts"),
+    "hundreds of expressions": ({"patternProperties": {f"a{at}": True for at in range(200)}}, "more than 2000 parts"),
     "a large schema": ({"description": "x" * MAX_SCHEMA_BYTES}, "at most 65536 are taken"),
 }
 
@@ -210,9 +214,9 @@ def test_the_load_is_that_of_the_value_which_bears_most() -> None:
     checks = {"minimum": 1, "maximum": 2, "type": "integer"}
     side_by_side = {"properties": {f"p{at}": checks for at in range(100)}}
     stacked = {"allOf": [{"properties": {"p": checks}} for _ in range(10)]}
-    assert load_of(side_by_side, len) == Load(3)
-    assert load_of(stacked, len) == Load(30)
-    assert load_of({"items": {"pattern": "abc"}, "contains": {"pattern": "de"}}, len) == Load(2, 5)
+    assert load_of(side_by_side, len) == (Load(3), 101)
+    assert load_of(stacked, len) == (Load(30), 21)
+    assert load_of({"items": {"pattern": "abc"}, "contains": {"pattern": "de"}}, len) == (Load(2, 5), 23)
 
 
 def test_each_type_of_a_topic_is_told_with_its_own_fault_and_all_together_have_a_size() -> None:
@@ -221,7 +225,10 @@ def test_each_type_of_a_topic_is_told_with_its_own_fault_and_all_together_have_a
 
     errors = event_type_errors({"a.b": typed({"type": "nope"}), "c": typed({}), "d": typed({"$ref": "x"})})
     assert [field for field, _ in errors] == ["event_types.a.b.schema", "event_types.d.schema"]
+    assert len(event_type_errors({str(at): typed({"type": "nope"}) for at in range(100)})) == MAX_FAULTS
     large = {"description": "x" * 60_000}
     assert event_type_errors({str(at): typed(large) for at in range(3)}) == [
-        ("event_types", "the schemas have 180054 bytes; at most 131072 are taken")
+        ("event_types", "the schemas have together more than 131072 bytes and 5000 parts")
     ]
+    wide: dict[str, Any] = {"properties": {f"p{at}": {} for at in range(1_900)}}
+    assert [field for field, _ in event_type_errors({str(at): typed(wide) for at in range(3)})] == ["event_types"]

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from ingest.event_schemas import EventSchemas
 from ingest.metrics import IngestMetrics
+from runtime.embedded.broker_files import free_port
 from schemas.config import TopicSpec
 from schemas.event import Event, decode_event
 from schemas.rejection import decode_rejection
@@ -104,6 +105,18 @@ def test_a_changed_schema_is_the_one_that_counts(gateway: Gateway, admin: httpx.
     assert post(gateway, "changing", GOOD).status_code == 422
 
 
+def test_another_ingest_refuses_only_by_the_newest_schema(gateway: Gateway, admin: httpx.Client) -> None:
+    bodies = {"integer": GOOD, "string": BAD}
+    with gateway.ingest(ingest_port=free_port()) as other:
+        for turn in range(6):
+            kind = ("string", "integer")[turn % 2]
+            schema = {"properties": {"order": {"properties": {"id": {"type": kind}}}}}
+            topic = {"source_id": "shop", "event_types": {"order.created": {"schema": schema, "on_invalid": "refuse"}}}
+            assert admin.put("/api/v1/topics/turning", json=topic).status_code in {200, 201}
+            answer = httpx.post(f"{other}/api/v1/ingest/turning", json=bodies[kind], timeout=60)
+            assert answer.status_code == 202, (turn, answer.text)
+
+
 def test_a_schema_is_shown_as_it_was_given(admin: httpx.Client) -> None:
     shown = admin.get("/api/v1/topics/strict").json()
     assert shown["event_types"] == {"order.created": {"schema": ORDER, "description": "", "on_invalid": "refuse"}}
@@ -134,6 +147,15 @@ def test_a_schema_that_cannot_be_used_is_told_before_and_when_it_is_written(
         (error,) = answer.json()["errors"]
         assert error["field"] == "event_types.order.created.schema"
         assert told in error["message"]
+
+
+def test_schemas_as_large_as_they_may_be_are_stored_and_used(gateway: Gateway, admin: httpx.Client) -> None:
+    schema = ORDER | {"description": "x" * 65_000}
+    types = {"order.created": {"schema": schema}, "order.other": {"schema": schema}}
+    topic = {"id": "large", "source_id": "shop", "event_types": types}
+    assert admin.post("/api/v1/topics", json=topic).status_code == 201
+    assert admin.get("/api/v1/topics/large").json()["event_types"]["order.other"]["schema"] == schema
+    assert accepted(gateway, "large", BAD).schema_fault == "/order/id is not of type integer"
 
 
 def test_a_nasty_body_for_a_nasty_schema_is_answered_and_so_is_everybody_else(

@@ -136,6 +136,8 @@ class DriftQuestion(Question):
 
     topic_id: str = Field(min_length=1, max_length=MAX_FILTER_CHARS)
     event_type: EventType = None
-    sample: int = Field(DEFAULT_SAMPLE, ge=1, le=MAX_SAMPLE, description="How many events of each type are looked at.")
+    sample: int = Field(
+        DEFAULT_SAMPLE, ge=1, le=MAX_SAMPLE, description="How many events of each type are looked at; 1,500 in all."
+    )
     every_field: bool = Field(default=False, description="Also those fields that are as they should be.")
     draft: bool = Field(default=False, description="A draft of a schema for each type, made of what was seen.")

@@ -5,8 +5,8 @@ events' ids, so that the same question has the same answer; how many events were
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 
 import orjson
 from pydantic import ValidationError
@@ -29,7 +29,10 @@ MAX_TYPES = 20
 """Of one answer, those with the most events; a question about one type finds any."""
 
 MAX_PAYLOAD_BYTES = 65_536
-"""Of a payload that is looked at: a thousand of these are 64 MiB for a moment."""
+"""Of a payload that is looked at."""
+
+MAX_EVENTS = 1_500
+"""Of all types together: at the size above they are all that an answer of ClickHouse may be."""
 
 MAX_VALUES = 300_000
 """Of all bodies together, one to two microseconds each: what one question may take from everybody else."""
@@ -44,10 +47,9 @@ def read_drift(client: Client, question: DriftQuestion, span: Span) -> Document:
     version, topic = _topic(client, question.topic_id)
     events = _Events(client, question, span)
     rows = events.by_type()
-    max_values = MAX_VALUES // max(1, len(rows[:MAX_TYPES]))
+    looks = events.look([row["event_type"] for row in rows[:MAX_TYPES]])
     types = [
-        row | _type_drift(topic, row["event_type"], events.look(row["event_type"], max_values), question)
-        for row in rows[:MAX_TYPES]
+        row | _type_drift(topic, name, look, question) for row, (name, look) in zip(rows, looks.items(), strict=False)
     ]
     return {
         "topic_id": question.topic_id,
@@ -77,11 +79,21 @@ def _topic(client: Client, topic_id: str) -> tuple[int, TopicSpec]:
         raise ProblemError(409, "topic_unreadable", "another release wrote the topic") from error
 
 
-class _Look(NamedTuple):
+@dataclass(slots=True)
+class _Look:
     """What a sample of the events of one type has."""
 
     seen: SeenFields
-    not_json: int
+    values: int = 0
+    not_json: int = 0
+
+    def add(self, payload: bytes, received_ms: int) -> None:
+        try:
+            body = orjson.loads(payload)
+        except orjson.JSONDecodeError:
+            self.not_json += 1
+        else:
+            self.values += self.seen.add(body, received_ms)
 
 
 class _Events:
@@ -115,33 +127,28 @@ class _Events:
         )
         return int(result.result_rows[0][0])
 
-    def look(self, event_type: str, max_values: int) -> _Look:
-        """Looks at a sample of one type, until that many values were seen."""
-        seen, not_json = SeenFields(), 0
-        for received_at, payload in self._payloads(event_type):
-            try:
-                body = orjson.loads(payload)
-            except orjson.JSONDecodeError:
-                not_json += 1
-                continue
-            max_values -= seen.add(body, epoch_ms_of(received_at))
-            if max_values <= 0:
-                break
-        return _Look(seen, not_json)
+    def look(self, event_types: Sequence[str]) -> dict[str, _Look]:
+        """Looks at a sample of each type, of each until its share of the values was seen."""
+        looks = {name: _Look(SeenFields()) for name in event_types}
+        for event_type, received_at, payload in self._payloads(event_types) if event_types else ():
+            look = looks[event_type]
+            if look.values < MAX_VALUES // len(looks):
+                look.add(payload, epoch_ms_of(received_at))
+        return looks
 
-    def _payloads(self, event_type: str) -> Sequence[tuple[datetime, bytes]]:
-        chosen = (
-            f"{self._where} AND event_type = {{of_type:String}} AND payload_bytes <= {MAX_PAYLOAD_BYTES}"
-            " AND length(payload) = payload_bytes"  # one that is not kept any more has none
-        )
+    def _payloads(self, event_types: Sequence[str]) -> Sequence[tuple[str, datetime, bytes]]:
+        chosen = f"{self._where} AND event_type IN {{types:Array(String)}} AND payload_bytes <= {MAX_PAYLOAD_BYTES}"
+        by_hash = "ORDER BY cityHash64(event_id) LIMIT {sample:UInt32} BY event_type"
+        # The ids first, of all types at once: the payloads of a day are a gigabyte, and read once.
         result = self._client.query(
-            f"SELECT received_at, payload FROM events FINAL WHERE {chosen} AND event_id IN"  # noqa: S608 - as above
-            f" (SELECT event_id FROM events FINAL WHERE {chosen} ORDER BY cityHash64(event_id) LIMIT {{sample:UInt32}})"
-            " ORDER BY cityHash64(event_id) LIMIT {sample:UInt32}",
-            parameters=self._parameters | {"of_type": event_type, "sample": self._sample},
+            "SELECT event_type, received_at, payload FROM events FINAL"  # noqa: S608 - as above
+            f" WHERE {chosen} AND event_id IN (SELECT event_id FROM events FINAL WHERE {chosen} {by_hash})"
+            f" AND length(payload) = payload_bytes {by_hash}",  # one that is not kept any more has none
+            parameters=self._parameters
+            | {"types": list(event_types), "sample": min(self._sample, MAX_EVENTS // len(event_types))},
             column_formats=PAYLOADS,
         )
-        return [(received_at, bytes(payload)) for received_at, payload in result.result_rows]
+        return [(str(name), received_at, bytes(payload)) for name, received_at, payload in result.result_rows]
 
 
 def _type_drift(topic: TopicSpec, event_type: str, look: _Look, question: DriftQuestion) -> Document:
