@@ -1,6 +1,6 @@
-"""Senders that hold connections as long as they are let: a quarter each of four kinds.
+"""Senders that hold connections as long as they are let: they drip a head or a body, are silent, or read no answer.
 
-    python -m benchmarks.slow_senders <port> <count>
+    python -m tests.oracle.slow_senders <port> <topic> <count>
 
 Prints a line when all are connected, goes on until its standard input ends, then prints how many were cut off.
 """
@@ -9,23 +9,37 @@ import asyncio
 import contextlib
 import sys
 
-from benchmarks.ways_in import TOPIC
-
 DRIP_S = 1.0
-HEAD = f"POST /api/v1/ingest/{TOPIC} HTTP/1.1\r\nHost: 127.0.0.1\r\n".encode()
-BODY = HEAD + b"Content-Length: 1000000\r\n\r\n"
 LARGE_ANSWER = b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
-UNREAD = 8
-"""Answers that it asks for and does not read: some MiB, more than the kernel buffers."""
+UNREAD = 32
+"""Answers that one asks for and does not read: some MiB, more than the kernel buffers."""
 
-SLOW_KINDS = ((HEAD, b"x"), (BODY, b"x"), (b"", b""), (LARGE_ANSWER * UNREAD, b""))
-"""What each sends at once, and each second thereafter."""
+UNREAD_EACH = 25
+"""One of so many reads nothing; making the answers is work, and what holds a connection is to be measured."""
+
+NOTICED_S = 2.0
+"""From when one reads again to the end of its connection, if that was cut off."""
+
+
+DRIPPING = ("head", "body", "silent")
+
+
+def slow_kinds(topic_id: str) -> dict[str, tuple[bytes, bytes]]:
+    """What each kind sends at once, and each second thereafter."""
+    head = f"POST /api/v1/ingest/{topic_id} HTTP/1.1\r\nHost: 127.0.0.1\r\n".encode()
+    return {
+        "head": (head, b"x"),
+        "body": (head + b"Content-Length: 1000000\r\n\r\n", b"x"),
+        "silent": (b"", b""),
+        "unread": (LARGE_ANSWER * UNREAD, b""),
+    }
 
 
 class SlowSender(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, first: bytes, drip: bytes) -> None:
+    def __init__(self, kind: str, first: bytes, drip: bytes) -> None:
+        self.kind = kind
         self._first = first
         self._drip = drip
         self._transport: asyncio.BaseTransport | None = None
@@ -34,7 +48,7 @@ class SlowSender(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        if self._first.startswith(LARGE_ANSWER):
+        if self.kind == "unread":
             transport.pause_reading()
         transport.write(self._first)
 
@@ -46,11 +60,23 @@ class SlowSender(asyncio.Protocol):
         if not self.cut_off and isinstance(self._transport, asyncio.Transport):
             self._transport.write(self._drip)
 
+    def read_again(self) -> None:
+        """Sees what has become of its connection: nothing is told to who does not read."""
+        if self.kind == "unread" and not self.cut_off and isinstance(self._transport, asyncio.Transport):
+            self._transport.resume_reading()
 
-async def hold(port: int, count: int) -> list[SlowSender]:
+    def close(self) -> None:
+        """Gives up."""
+        if self._transport is not None:
+            self._transport.close()
+
+
+async def hold(port: int, topic_id: str, count: int) -> list[SlowSender]:
     """Connects them all; who is not let in counts as cut off."""
     loop = asyncio.get_running_loop()
-    senders = [SlowSender(*SLOW_KINDS[number % len(SLOW_KINDS)]) for number in range(count)]
+    kinds = slow_kinds(topic_id)
+    names = [DRIPPING[number % len(DRIPPING)] if number % UNREAD_EACH else "unread" for number in range(count)]
+    senders = [SlowSender(name, *kinds[name]) for name in names]
     for sender in senders:
         try:
             await loop.create_connection(lambda sender=sender: sender, "127.0.0.1", port)  # type: ignore[misc]
@@ -67,9 +93,20 @@ async def drip_for_ever(senders: list[SlowSender]) -> None:
         await asyncio.sleep(DRIP_S)
 
 
+async def still_open(senders: list[SlowSender]) -> list[SlowSender]:
+    """Those that were not cut off; all of them are closed now."""
+    for sender in senders:
+        sender.read_again()
+    await asyncio.sleep(NOTICED_S)
+    found = [sender for sender in senders if not sender.cut_off]
+    for sender in found:
+        sender.close()
+    return found
+
+
 async def main() -> None:
     """Until the standard input ends."""
-    senders = await hold(int(sys.argv[1]), int(sys.argv[2]))
+    senders = await hold(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
     sys.stdout.write("connected\n")
     sys.stdout.flush()
     dripping = asyncio.create_task(drip_for_ever(senders))
@@ -77,7 +114,7 @@ async def main() -> None:
     dripping.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await dripping
-    sys.stdout.write(f"{sum(sender.cut_off for sender in senders)}\n")
+    sys.stdout.write(f"{len(senders) - len(await still_open(senders))}\n")
 
 
 if __name__ == "__main__":
