@@ -123,7 +123,8 @@ class Bench:
         rate = self.found["saturated_per_s"] / 4
         count = round(rate * SLOW_S)
         without = latencies_s(await self._drive(HOOKLOG, count, per_second=rate))
-        command = [sys.executable, "-m", "benchmarks.slow_senders", str(self.ways.ports[HOOKLOG]), str(SLOW_SENDERS)]
+        port = str(self.ways.ports[HOOKLOG])
+        command = [sys.executable, "-m", "tests.oracle.slow_senders", port, TOPIC, str(SLOW_SENDERS)]
         slow = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert slow.stdout
         await slow.stdout.readline()  # all are connected

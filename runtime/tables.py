@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from runtime.broken_connections import lives
-from runtime.kafka import EndOffsets
+from runtime.kafka import EndOffsets, NotStoredError
 from runtime.keyring import Keyring, UnknownKeyError
 from schemas.config import SourceSpec, Spec, SubscriptionSpec, TopicSpec
 from schemas.headers import MalformedRecordError, first_values, integer
@@ -229,7 +229,7 @@ class ConfigTables:
             while True:
                 try:
                     return await self._ends.of(self._partitions)
-                except KafkaError as error:
+                except (KafkaError, NotStoredError) as error:  # the second one until it has connected
                     log.warning("table_end_unknown", error=repr(error))
                     await asyncio.sleep(_ERROR_PAUSE_S)
 

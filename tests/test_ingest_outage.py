@@ -89,6 +89,8 @@ def test_without_kafka_ingest_is_alive_and_not_ready_and_a_stop_ends_it_with_sta
         assert httpx.get(f"{url}/ready").status_code == 503
         refused = httpx.post(f"{url}/api/v1/ingest/t", content=b"{}")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+        asked = httpx.get(f"{url}/api/v1/sources", headers={"Authorization": f"Bearer {ADMIN_KEY}"}, timeout=DEADLINE_S)
+        assert (asked.status_code, asked.headers["retry-after"]) == (503, "5")
         child.terminate()
         assert child.wait(DEADLINE_S) == 0
     finally:

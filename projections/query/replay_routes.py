@@ -53,6 +53,7 @@ def _add_commands(router: APIRouter, replayer: Replayer) -> None:
         "description": "With `dry_run`: what would be sent.",
         "content": {"application/json": {"example": REPLAY_COUNT}},
     }
+    asked["responses"][400] = problem("The body is no text that could be JSON.")
 
     @router.post("", status_code=202, **asked)
     async def make_replay(request: ReplayRequest, call: Request) -> Response:
