@@ -57,7 +57,7 @@ async def measure_gateway(report: Report, folder: Path) -> dict[tuple[str, str],
     gateway = Gateway(folder, sink.port)
     try:
         await gateway.start()
-        first = await warm_up(gateway, sink, ["none", "one", "once"], first)
+        first = await warm_up(gateway, sink, ["none", "one", "once", "ten"], first)
         runs = [(load, kind) for load in LOADS for kind in ("none", "one", "once")]
         for load, kind in [*runs, (FAN_OUT, "ten")]:
             found[load.name, kind] = await measure(gateway, sink, load, kind, first)

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from rules.retry_after import retry_after_s
 from schemas.ids import ulid_time_ms
@@ -22,8 +23,7 @@ GONE = 410
 """The endpoint will never take anything again (RFC 9110, section 15.5.11)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What came of one request.
 
     Attributes:
@@ -52,8 +52,7 @@ class Answer:
         return "" if self.success else self.error or f"http_{self.status_code}"
 
 
-@dataclass(frozen=True, slots=True)
-class NextStep:
+class NextStep(msgspec.Struct, frozen=True):
     """What follows from a failed attempt.
 
     Attributes:
@@ -65,8 +64,7 @@ class NextStep:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Chance:
+class Chance(msgspec.Struct, frozen=True):
     """What is not for the rules to know.
 
     Attributes:

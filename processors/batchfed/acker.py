@@ -1,8 +1,8 @@
 """Acknowledges records one by one, in any order, and lets only the finished prefix be committed."""
 
 from collections import deque
-from dataclasses import dataclass
 
+import msgspec
 from aiokafka import ConsumerRecord
 from faust.types import TP
 
@@ -13,8 +13,7 @@ Key = tuple[TP, int]
 """A partition in one assignment."""
 
 
-@dataclass(slots=True, eq=False)
-class Token:
+class Token(msgspec.Struct, eq=False):
     """A record that is being worked on.
 
     Attributes:

@@ -175,9 +175,9 @@ class DeliverAgent:
 
     async def _attempt(self, job: Job) -> bool:
         """Makes the attempt, unless it was made; whether the records are finished with it."""
-        await self._leased_out(job)
         if job.delivery.body_ref is None:
             return await self._attempt_with(job, job.delivery)
+        await self._leased_out(job)  # it would have a body's room meanwhile
         async with self._bodies.of(job.delivery) as delivery:
             return await self._attempt_with(job, delivery)
 
@@ -218,12 +218,13 @@ class DeliverAgent:
         return self._gates.enter(job) or await self._request(job, delivery, subscription)
 
     async def _store(self, job: Job, outcome: Outcome) -> None:
-        self._unstored[job.key] = time.monotonic()
+        key = job.key
+        self._unstored[key] = time.monotonic()
         try:
             await self._step.store(job, outcome)
         finally:
-            del self._unstored[job.key]
-        self._finished.add(job.partition, job.key, ends=outcome.attempt.ends)
+            del self._unstored[key]
+        self._finished.add(job.partition, key, ends=outcome.attempt.ends)
 
     def _end(self, delivery: Delivery, subscription: Record[SubscriptionSpec]) -> Outcome | None:
         """What comes of a delivery that must not be attempted any more; `None` of one that must."""

@@ -9,8 +9,8 @@ the two.
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+import msgspec
 import structlog
 from aiokafka import ConsumerRecord
 
@@ -47,8 +47,7 @@ MAX_KEPT_HEADER_BYTES = 1_024
 """Of each header of a record that is too large for the stream it goes to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What came of a job, and what follows from it.
 
     Attributes:

@@ -4,7 +4,8 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from processors.deliver.connection import NoAnswerError, Reply, StaleConnectionError
 from processors.deliver.connections import MAX_AGE_S, Connections
@@ -16,8 +17,7 @@ from rules.retry import Answer
 from schemas.tls import TlsSpec
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(msgspec.Struct, frozen=True):
     """One request and what came back.
 
     Attributes:

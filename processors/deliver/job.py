@@ -1,6 +1,6 @@
 """One attempt of a delivery that is waiting for its turn or being made."""
 
-from dataclasses import dataclass, field
+import msgspec
 
 from processors.batchfed.acker import Token
 from schemas.delivery import Delivery
@@ -12,8 +12,7 @@ ParkKey = tuple[str, int, int]
 """As above, and how often it had been put aside: what must not be put aside twice, or its copies multiply."""
 
 
-@dataclass(slots=True, eq=False)
-class Job:
+class Job(msgspec.Struct, eq=False):
     """One attempt to make.
 
     Attributes:
@@ -33,7 +32,7 @@ class Job:
     assignment: int
     max_in_flight: int
     ends_unsent: bool = False
-    tokens: list[tuple[Token, Delivery]] = field(default_factory=list)
+    tokens: list[tuple[Token, Delivery]] = []
     give_up_ms: int = 0
     begun: bool = False
     breaker_round: int = 0
