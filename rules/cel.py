@@ -87,9 +87,9 @@ class Expression:
         """
         try:
             value = self.compiled.eval(activation)
-            if value.type() == cel.Type.ERROR:
-                return Failure(_told(str(value.value()), self.text))
-            return value.plain_value()
+            plain = value.plain_value()
+            failed = not isinstance(plain, bool) and value.type() == cel.Type.ERROR  # to ask costs half an evaluation
+            return Failure(_told(str(value.value()), self.text)) if failed else plain
         except Exception as error:  # noqa: BLE001 - the binding raises what it likes, and no text may stop dispatch
             return Failure(_told(str(error) or type(error).__name__, self.text))
 

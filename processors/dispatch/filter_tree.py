@@ -127,12 +127,9 @@ class _Branch:
                 findings.judged(view.verdict(text), records)
 
     def _ids_without(self, text: str) -> Iterator[str]:
-        for asked, records in self._ended.items():
-            if asked != text:
-                yield from records
-        for asked, tree in self._further.items():
-            if asked != text:
-                yield from tree.ids()
+        ended = (records for asked, records in self._ended.items() if asked != text)
+        further = (tree.ids() for asked, tree in self._further.items() if asked != text)
+        return chain(chain.from_iterable(ended), chain.from_iterable(further))
 
 
 def _put(groups: dict[str, Records], key: str, record: Record[SubscriptionSpec], change: int) -> None:

@@ -62,9 +62,9 @@ class Findings:
         """The first of them by name: failed filters first, because they are to be mended, then who came too late."""
         order = sorted(self._unlisted, key=lambda item: _LISTED_FIRST.get(item[0].reason, len(_LISTED_FIRST)))
         listed: list[Skip] = []
-        for verdict, ids in order:
+        for (reason, detail), ids in order:
             left = MAX_LISTED_SKIPS - len(listed)
-            listed += [Skip(name, verdict.reason, verdict.detail) for name in islice(ids(), left)]
+            listed += [Skip(name, reason, detail) for name in islice(ids(), left)]
             if len(listed) == MAX_LISTED_SKIPS:
                 break
         return listed
