@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 import msgspec
 
@@ -16,6 +17,7 @@ LATEST_MS = 4_102_444_800_000
 _ESCAPED = re.compile(rb'[\x00-\x1f"\\]')
 
 
+@lru_cache(maxsize=1_024)  # an event's time stands in every row of it, and an attempt's in two
 def moment(epoch_ms: int) -> msgspec.Raw:
     """Epoch milliseconds as seconds with three decimals.
 

@@ -202,33 +202,29 @@ def attempt_rows(record: StoredRecord) -> list[Row]:
 
 
 def _attempt_row(record: StoredRecord, attempt: Attempt, shared: dict[str, Any]) -> Row:
-    return _row(
-        "attempts",
-        record,
-        **shared,
-        kind=attempt.kind,
-        attempt=attempt.attempt,
-        response_status_code=attempt.response_status_code,
-        response_body=attempt.response_body,
-        received_at=moment(attempt.received_ms),
-        started_at=moment(attempt.started_ms),
-        duration_ms=attempt.duration_ms,
-    )
+    cells = {
+        "kind": attempt.kind,
+        "attempt": attempt.attempt,
+        "response_status_code": attempt.response_status_code,
+        "response_body": attempt.response_body,
+        "received_at": moment(attempt.received_ms),
+        "started_at": moment(attempt.started_ms),
+        "duration_ms": attempt.duration_ms,
+    }
+    return _row_of("attempts", record, shared | cells)
 
 
 def _state_row(record: StoredRecord, attempt: Attempt, shared: dict[str, Any]) -> Row:
     attempts = requests_made(attempt)
-    return _row(
-        "deliveries",
-        record,
-        **shared,
-        attempts=attempts,
-        last_status_code=attempt.response_status_code,
-        created_at=moment(attempt.received_ms),
-        last_attempt_at=moment_or_none(attempt.started_ms if attempt.kind is AttemptKind.ATTEMPT else 0),
-        completed_at=moment_or_none(attempt.started_ms + attempt.duration_ms if attempt.ends else 0),
-        _version=delivery_version(attempt.status, attempts, record.offset),
-    )
+    cells = {
+        "attempts": attempts,
+        "last_status_code": attempt.response_status_code,
+        "created_at": moment(attempt.received_ms),
+        "last_attempt_at": moment_or_none(attempt.started_ms if attempt.kind is AttemptKind.ATTEMPT else 0),
+        "completed_at": moment_or_none(attempt.started_ms + attempt.duration_ms if attempt.ends else 0),
+        "_version": delivery_version(attempt.status, attempts, record.offset),
+    }
+    return _row_of("deliveries", record, shared | cells)
 
 
 def outcome_rows(record: StoredRecord) -> list[Row]:
@@ -267,6 +263,10 @@ def operation_rows(record: StoredRecord) -> list[Row]:
 
 
 def _row(table: str, source: StoredRecord, /, **cells: Any) -> Row:
+    return _row_of(table, source, cells)
+
+
+def _row_of(table: str, source: StoredRecord, cells: dict[str, Any]) -> Row:
     # The record's place makes a row that is written twice identical to itself.
     cells["_partition"], cells["_offset"] = source.partition, source.offset
     return Row(table, msgspec.json.encode(cells))
