@@ -1,6 +1,5 @@
 """The simulation can fail: each planted error is caught within a few hundred worlds."""
 
-from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -74,7 +73,7 @@ class DeafToRetryAfter(Assignment):
     """Does not honour what an endpoint asks for."""
 
     def next_step(self, job: Job, answer: Answer) -> NextStep:
-        return super().next_step(job, replace(answer, retry_after=""))
+        return super().next_step(job, structs.replace(answer, retry_after=""))
 
 
 class OneLaneForAll(Assignment):
