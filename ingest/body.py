@@ -32,6 +32,10 @@ def never() -> bool:
     return False
 
 
+MAX_BEGINNING_BYTES = 8_192
+"""What is recorded of a refused body, and what tells an admission review."""
+
+
 class SenderGoneError(Exception):
     """The sender hung up before its body was complete: nobody is there to answer."""
 
@@ -161,9 +165,13 @@ class BodyReader:
 
     async def _next(self, max_bytes: int) -> None:
         chunk = await self._message()
-        if self.received_bytes > max_bytes:
-            raise _too_large(max_bytes)
-        self._budget.take(len(chunk))
+        try:
+            if self.received_bytes > max_bytes:
+                raise _too_large(max_bytes)
+            self._budget.take(len(chunk))
+        except ProblemError:
+            self._hold(chunk[:MAX_BEGINNING_BYTES])  # of a refused body the beginning is looked at
+            raise
         self._held_bytes += len(chunk)
         self._hold(chunk)
 

@@ -29,7 +29,7 @@ class Doorkeeper:
         """
         now_ms = _now_ms()
         if self._guard is not None and (limit := self._guard.shut(address, now_ms)):
-            headers = refusal_headers(POLICY, limit, now_ms)
+            headers = refusal_headers(POLICY, limit, now_ms, limit.wait_s(now_ms))
             raise ProblemError(429, "too_many_failures", "too many requests from here were refused", headers=headers)
 
     def note_problem(self, address: str, problem: ProblemError) -> None:

@@ -61,6 +61,9 @@ class Exchange:
         start, self._start = self._start, None
         if start is None:
             if message["type"] == "http.response.start" and not self._cycle.response_started:
+                if self._cycle.waiting_for_100_continue:
+                    # The sender may leave the body out now, and nobody could tell what comes next (RFC 9110, 10.1.1).
+                    self._cycle.keep_alive = False
                 self._start = message
                 return
         elif self._sent_at_once(start, message):

@@ -121,9 +121,9 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             self._plain_head = without_offer(method, version, self.url, self.headers)
             return  # the parser stops behind the head, and tells where that is
+        super().on_headers_complete()  # which may find fault with the target
         self._in_head = False
         self._waiting_since_s = None
-        super().on_headers_complete()
         self.headers = _Trailers()
 
     def on_body(self, body: bytes) -> None:
@@ -138,6 +138,8 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self._in_message = False
         self._waiting_since_s = None
+        if self.cycle.response_complete:  # it was answered before its body was there
+            self._idle_since_s = self.loop.time()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override] # as above
         super()._start_asgi_task(cycle, Exchange(cycle, app))  # type: ignore[arg-type] # as above

@@ -22,15 +22,16 @@ from ingest.openapi_problems import PROBLEM_SCHEMA
 from ingest.openapi_topic_test import topic_test_paths
 from ingest.parts import Parts
 from ingest.topic_test import topic_test_router
-from ingest.trusted_proxies import TrustedProxies
 from rules.address_guard import AddressGuard
+from rules.forwarded import client_address
 from runtime.authorizer import Authorizer
-from runtime.docs_page import docs_route
+from runtime.docs_page import docs_routes
 from runtime.guesses import FAILURES_PER_MINUTE, Guesses
 from runtime.health import Health
 from runtime.hosts import AllowedHosts
 from runtime.http_metrics import HttpMetrics
 from runtime.problem import add_problem_handlers
+from runtime.trusted_proxies import TrustedProxies
 from schemas.networks import Network
 
 _PARAMS_BY_START = {path.partition("{")[0]: path.partition("{")[2][:-1] for path in (TOPIC_PATH, SOURCE_PATH)}
@@ -115,7 +116,7 @@ def build_app(parts: Parts, access: Access, version: str, lifespan: Lifespan | N
     """
     # No redirect to the path without its last slash: senders follow none, and behind a proxy it leads to plain http.
     app = IngestApp(
-        title="Hooklog", version=version, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
+        title="Hooklog", version=version, lifespan=lifespan, openapi_url=None, redoc_url=None, redirect_slashes=False
     )
     endpoint = IngestEndpoint(parts.acceptor, parts.batches, parts.rejections, parts.metrics, parts.budget)
     health = Health("ingest", parts.checks(), parts.registry, parts.reasons)
@@ -129,11 +130,13 @@ def build_app(parts: Parts, access: Access, version: str, lifespan: Lifespan | N
     app.include_router(config_router(parts, authorizer))
     app.include_router(topic_test_router(parts, authorizer))
     app.include_router(key_router(parts, authorizer))
-    app.router.routes.append(docs_route(app.openapi))
+    app.router.routes.extend(docs_routes(app.openapi))
     add_problem_handlers(app)
     # Beside the hot path, which counts for itself.
     whole = AllowedHosts(HotPath(endpoint, HttpMetrics(app, parts.registry)), access.host_names)
-    return TrustedProxies(whole, access.proxies) if access.proxies else whole
+    if not access.proxies:
+        return whole
+    return TrustedProxies(whole, lambda peer, said: client_address(peer, said, access.proxies))
 
 
 def now_ms() -> int:

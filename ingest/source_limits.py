@@ -28,21 +28,25 @@ class SourceLimits:
 
         Args:
             source: whose they are.
-            count: how many; more than the burst never come through together.
+            count: how many.
 
         Returns:
             the response headers that tell the sender what is left; none where there is no limit.
 
         Raises:
-            ProblemError: 429 it has sent too many; none of these is counted.
+            ProblemError: 429 it has sent too many, 413 so many never come through together; none of these is counted.
         """
         if source.rate_limit is None:
             return {}
         limit, now_ms = self._limit(source.id, source.rate_limit), time.monotonic_ns() // 1_000_000
-        if not limit.take(now_ms, count):
+        if count > limit.burst:
+            detail = f"the source may send {limit.burst} at once; this one has {count}"
+            raise ProblemError(413, "too_many_items", detail, max_items=limit.burst)
+        wait_s = limit.take(now_ms, count)
+        if not wait_s:
             return quota_headers(POLICY, limit, now_ms)
         detail = f"the source may send {limit.per_second:g} a second, {limit.burst} at once"
-        raise ProblemError(429, "rate_limited", detail, headers=refusal_headers(POLICY, limit, now_ms))
+        raise ProblemError(429, "rate_limited", detail, headers=refusal_headers(POLICY, limit, now_ms, wait_s))
 
     def _limit(self, source_id: str, spec: SourceRateLimitSpec) -> RateLimit:
         limit = self._limits.setdefault(source_id, RateLimit(spec.per_second, spec.burst_size))

@@ -26,6 +26,7 @@ from projections.writer.records import GROUP, Records, Revoked
 from projections.writer.rows import PROJECTIONS
 from projections.writer.writer import Writer
 from rules.address_guard import AddressGuard
+from rules.forwarded import client_address
 from runtime.answer_headers import ANSWER_HEADERS
 from runtime.authorizer import Authorizer
 from runtime.clickhouse import CLICKHOUSE_ERRORS, ClickHouse, Client, EngineInUseError, clickhouse_of
@@ -41,6 +42,7 @@ from runtime.secrets_files import load_admin_key
 from runtime.settings import Settings
 from runtime.telemetry import configure_logging
 from runtime.tls_files import served_tls
+from runtime.trusted_proxies import TrustedProxies
 from schemas.streams import StreamNames
 
 log = structlog.get_logger(__name__)
@@ -155,9 +157,10 @@ class _Service:
         )
         api = build_api(authorizer, self._health(), parts)
         app = HttpMetrics(AllowedHosts(api, self._settings.allowed_host_names), self._registry)
+        proxies = self._settings.trusted_networks
         return _Server(
             uvicorn.Config(
-                app,
+                TrustedProxies(app, lambda peer, said: client_address(peer, said, proxies)),
                 ws="none",
                 lifespan="off",
                 access_log=False,

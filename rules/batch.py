@@ -52,7 +52,7 @@ def line_items(body: bytes) -> list[Item]:
     return [_line(line) for line in _bounded(lines)]
 
 
-def require_few(items: list[Item]) -> list[Item]:
+def require_few(items: list[_T]) -> list[_T]:
     """The items, when a batch may have as many.
 
     Raises:

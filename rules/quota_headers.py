@@ -21,8 +21,15 @@ def quota_headers(policy: str, limit: RateLimit, now_ms: int) -> dict[str, str]:
     }
 
 
-def refusal_headers(policy: str, limit: RateLimit, now_ms: int) -> dict[str, str]:
-    """The same with `Retry-After`, in whole seconds; `t` is the same time, as section 5 of the draft asks for."""
-    retry_after_s = max(math.ceil(limit.wait_s(now_ms)), 1)
+def refusal_headers(policy: str, limit: RateLimit, now_ms: int, wait_s: float) -> dict[str, str]:
+    """The same with `Retry-After`, in whole seconds; `t` is the same time, as section 5 of the draft asks for.
+
+    Args:
+        policy: as above.
+        limit: as above.
+        now_ms: as above.
+        wait_s: in how many seconds there is room for what was refused.
+    """
+    retry_after_s = max(math.ceil(wait_s), 1)
     told = {"RateLimit": f'"{policy}";r=0;t={retry_after_s}', "Retry-After": str(retry_after_s)}
     return quota_headers(policy, limit, now_ms) | told

@@ -4,9 +4,11 @@ FastAPI's own page loads its script from another site, which could then read the
 """
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from html import escape
 from typing import Any
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
@@ -16,17 +18,28 @@ from runtime.roles import NEEDED
 _METHODS = ("get", "post", "put", "patch", "delete")
 
 
-def docs_route(document: Callable[[], dict[str, Any]]) -> Route:
-    """The route; it needs no key.
+def docs_routes(document: Callable[[], dict[str, Any]]) -> list[Route]:
+    """`/openapi.json` and `/docs`; they need no key, so each is made once: FastAPI's own takes 17 ms each time.
 
     Args:
         document: makes the OpenAPI document.
     """
 
-    async def docs(_: Request) -> Response:
-        return HTMLResponse(docs_page(document()))
+    @cache
+    def written() -> bytes:
+        return orjson.dumps(document())
 
-    return Route("/docs", docs)
+    @cache
+    def page() -> str:
+        return docs_page(document())
+
+    async def openapi(_: Request) -> Response:
+        return Response(written(), media_type="application/json")
+
+    async def docs(_: Request) -> Response:
+        return HTMLResponse(page())
+
+    return [Route("/openapi.json", openapi), Route("/docs", docs)]
 
 
 def docs_page(document: dict[str, Any]) -> str:

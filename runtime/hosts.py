@@ -7,6 +7,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runtime.problem import ProblemError
 
+MAX_HOST_BYTES = 512
+"""A name has at most 253 characters (RFC 1035, section 2.3.4); what is longer is not remembered below."""
+
 
 class AllowedHosts:
     """Pure ASGI: loopback names, the address that is bound, and the configured names pass.
@@ -30,6 +33,8 @@ class AllowedHosts:
     def _allowed(self, scope: Scope) -> bool:
         for name, value in scope["headers"]:
             if name == b"host":
+                if len(value) > MAX_HOST_BYTES:
+                    return False
                 host = _host_name(value)
                 return host in self._names or _is_address(host)
         return False

@@ -1,11 +1,8 @@
 """Takes the client's address from `X-Forwarded-For`, when a trusted proxy says so."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
-
-from rules.forwarded import client_address
-from schemas.networks import Network
 
 
 class TrustedProxies:
@@ -15,18 +12,18 @@ class TrustedProxies:
 
     Args:
         app: what needs the client's address.
-        trusted: networks of the proxies.
+        client_address: of the peer's address and the values of `X-Forwarded-For`, as `rules.forwarded` has it.
     """
 
-    def __init__(self, app: ASGIApp, trusted: Sequence[Network]) -> None:
+    def __init__(self, app: ASGIApp, client_address: Callable[[str, list[str]], str]) -> None:
         self._app = app
-        self._trusted = trusted
+        self._client_address = client_address
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on."""
         if scope["type"] == "http" and scope.get("client"):
             said = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
             peer, port = scope["client"]
-            address = client_address(peer, said, self._trusted) if said else peer
+            address = self._client_address(peer, said) if said else peer
             scope["client"] = (address, port if address == peer else 0)
         await self._app(scope, receive, send)

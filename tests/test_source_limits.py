@@ -120,7 +120,7 @@ def test_a_sender_that_believes_what_it_is_told_is_never_refused(
         now_ms += gap
         wait_s = limit.take(now_ms)
         assert not (wait_s and left)
-        told = refusal_headers("source", limit, now_ms) if wait_s else quota_headers("source", limit, now_ms)
+        told = refusal_headers("source", limit, now_ms, wait_s) if wait_s else quota_headers("source", limit, now_ms)
         policy, state = POLICY.fullmatch(told["RateLimit-Policy"]), RATE_LIMIT.fullmatch(told["RateLimit"])
         assert policy
         assert state

@@ -20,7 +20,7 @@ from projections.query.sql import sql_routes
 from projections.query.stats_routes import stats_routes
 from projections.query.tasks import read_task
 from runtime.authorizer import Authorizer, actor_of
-from runtime.docs_page import docs_route
+from runtime.docs_page import docs_routes
 from runtime.health import Health
 from runtime.problem import ProblemError, add_problem_handlers
 
@@ -62,7 +62,7 @@ def build_api(authorizer: Authorizer, health: Health, parts: Parts) -> QueryApp:
     app = QueryApp(version("hooklog"))
     add_problem_handlers(app)
     add_clickhouse_handler(app)
-    app.router.routes.extend([*health.routes(), docs_route(app.openapi)])
+    app.router.routes.extend([*health.routes(), *docs_routes(app.openapi)])
     guarded = [Depends(authorizer)]
     app.include_router(log_routes(parts.logs, parts.now_ms, parts.clocks_apart_ms), dependencies=guarded)
     app.include_router(stats_routes(parts.stats, parts.now_ms), dependencies=guarded)

@@ -93,7 +93,7 @@ class QueryApp(FastAPI):
             title="Hooklog query API",
             version=version,
             description=_DESCRIPTION,
-            docs_url=None,
+            openapi_url=None,
             redoc_url=None,
             redirect_slashes=False,  # behind a proxy it would lead to plain http, the key with it
         )

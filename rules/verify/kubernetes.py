@@ -91,7 +91,7 @@ class Kubernetes(Token):
             return None
         if events.kind != "EventList" or not events.api_version.startswith("audit.k8s.io/"):
             return None
-        return require_few([_item(bytes(one)) for one in events.items])
+        return [_item(bytes(one)) for one in require_few(events.items)]  # counted before they are read
 
     def _form(self, auth_config: Mapping[str, Any]) -> tuple[str, str]:  # noqa: ARG002 - always the same
         return DEFAULT_HEADER, "Bearer "

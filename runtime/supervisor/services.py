@@ -20,10 +20,10 @@ def service_table(settings: Settings) -> tuple[ServiceSpec, ...]:
     host = settings.host
     tls = probing_context(settings) if settings.tls_cert else None
     return (
-        ServiceSpec("ingest", _command("ingest"), host, settings.ingest_port, 10, tls),  # answers what it accepted
-        ServiceSpec(
-            "processors", _command("processors"), host, settings.processors_port, 40
-        ),  # drains: 16 s, and its clients 15
+        # Longer than what ingest takes: 15 s for its senders, 5 for records.
+        ServiceSpec("ingest", _command("ingest"), host, settings.ingest_port, 25, tls),
+        # Drains: 16 s, and its clients 15.
+        ServiceSpec("processors", _command("processors"), host, settings.processors_port, 40),
         ServiceSpec("projections", _command("projections"), host, settings.query_port, 15, tls),  # ends one insert
     )
 
