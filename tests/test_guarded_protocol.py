@@ -52,6 +52,8 @@ def wire() -> object:
         (HEAD + UPGRADE + b"content-length: 3\r\n" + BODY + SECOND, 400),
         (HEAD + UPGRADE + b"transfer-encoding: chunked, gzip\r\n\r\n0\r\n\r\n" + SECOND, 400),
         (HEAD + UPGRADE + b"x: " + b"y" * MAX_HEAD_BYTES + b"\r\n" + BODY, 431),
+        (b"POST http:// HTTP/1.1\r\nhost: localhost\r\n" + BODY + SECOND, 400),
+        (b"POST http://[::1/x HTTP/1.1\r\nhost: localhost\r\n" + BODY + SECOND, 400),
         (b"CONNECT localhost:80 HTTP/1.1\r\nhost: localhost\r\n\r\n" + SECOND, 501),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(50), 400),
     ],
@@ -134,6 +136,35 @@ def test_what_was_asked_before_a_bad_request_is_answered_and_then_it_closes(wire
         sender.sendall(SECOND + HEAD + b"content-length: x\r\n\r\n" + SECOND)
         assert statuses(received(sender)) == [200]
     assert [request[0] for request in wire.requests] == ["/second"]
+
+
+def test_a_target_that_cannot_be_read_takes_no_answer_away_from_the_request_before_it(wire: Wire) -> None:
+    with wire.connect() as sender:
+        sender.sendall(b"GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        wait_until(lambda: wire.requests and wire.requests[-1][0] == "/slow")
+        sender.sendall(b"POST http:// HTTP/1.1\r\nhost: localhost\r\n" + BODY)
+        wire.released = True
+        assert statuses(received(sender)) == [200]
+    wire.released = False
+
+
+def test_who_was_answered_before_the_body_was_sent_is_idle_when_it_has_sent_it(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.server.KEEP_ALIVE_S", 0.5)
+    with wire.connect() as sender:
+        sender.sendall(b"GET /early HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\n\r\n")
+        assert statuses(sender.recv(65_536)) == [200]
+        sender.sendall(b"x")
+        assert received(sender) == b""  # closed; a socket that stays open runs into its timeout
+
+
+def test_an_answer_instead_of_100_continue_ends_the_connection(wire: Wire) -> None:
+    with wire.connect() as sender:
+        sender.sendall(b"PUT /early HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 60\r\n\r\n")
+        answer = received(sender)
+    assert statuses(answer) == [200]
+    assert b"connection: close" in answer.lower()
 
 
 def test_no_more_requests_are_taken_from_one_packet_than_may_wait(wire: Wire) -> None:

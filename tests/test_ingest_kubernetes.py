@@ -10,9 +10,15 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from starlette.types import Message
 
 from ingest.app import IngestService
+from ingest.body import BodyBudget, BodyReader
+from rules.batch import TooManyItemsError
+from rules.request_headers import RequestHeaders
+from rules.verify import kubernetes
 from runtime.embedded.broker_files import free_port
+from runtime.problem import ProblemError
 from schemas.event import decode_event
 from schemas.rejection import Rejection, decode_rejection
 from schemas.streams import EVENTS, REJECTIONS
@@ -130,6 +136,26 @@ def test_a_review_that_is_too_large_is_allowed_and_recorded(gateway: Gateway) ->
         uid = f"large-{topic}-{size_bytes}"
         require_allowed(post(gateway, topic, review(uid, object="x" * size_bytes), **TOKEN), uid)
         assert rejected(gateway, uid).code == "too_large"
+
+
+async def test_the_beginning_of_a_body_that_is_refused_can_be_looked_at_although_no_memory_is_left() -> None:
+    body = review("no-memory")
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body}
+
+    for budget_bytes, max_bytes in ((10, 1_000_000), (1_000_000, 10)):
+        reader = BodyReader(receive, RequestHeaders([]), BodyBudget(budget_bytes))
+        with pytest.raises(ProblemError):
+            await reader.read(max_bytes)
+        assert b"no-memory" in await reader.peek(4_096)
+
+
+def test_a_list_of_too_many_events_is_refused_before_one_of_them_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = b'{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":[' + b"{}," * 300_000 + b"{}]}"
+    monkeypatch.setattr(kubernetes, "_item", lambda _: pytest.fail("an item was read"))
+    with pytest.raises(TooManyItemsError):
+        kubernetes.Kubernetes().items(body)
 
 
 def test_for_other_sources_a_review_is_an_event_as_any_other(gateway: Gateway) -> None:

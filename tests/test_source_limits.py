@@ -9,11 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from ingest.source_limits import SourceLimits
 from rules.allowed_addresses import is_allowed, lies_in
 from rules.quota_headers import quota_headers, refusal_headers
 from rules.rate_limit import RateLimit
+from runtime.problem import ProblemError
 from schemas.config import SourceSpec
 from schemas.networks import parse_network
+from schemas.source_limits import SourceRateLimitSpec
 
 NOW_MS = 1_800_000_000_000
 SOURCE = {"id": "s", "auth_type": "none"}
@@ -130,3 +133,22 @@ def test_a_sender_that_believes_what_it_is_told_is_never_refused(
             assert told["Retry-After"] == state[2]
             now_ms += int(state[2]) * 1_000
             left = 1
+
+
+@given(st.floats(0.5, 1_000), st.integers(1, 500), st.integers(1, 500), st.integers(1, 500))
+def test_a_batch_that_comes_again_when_told_to_is_taken(per_second: float, burst: int, first: int, count: int) -> None:
+    limit, count = RateLimit(per_second, burst), min(count, burst)
+    limit.take(NOW_MS, min(first, burst))
+    wait_s = limit.take(NOW_MS, count)
+    if wait_s:
+        told = refusal_headers("source", limit, NOW_MS, wait_s)
+        assert limit.take(NOW_MS + int(told["Retry-After"]) * 1_000, count) == 0
+
+
+def test_a_batch_that_never_comes_through_is_not_told_to_come_again() -> None:
+    source = SourceSpec(id="k8s", auth_type="none", rate_limit=SourceRateLimitSpec(per_second=50, burst=100))
+    with pytest.raises(ProblemError) as refused:
+        SourceLimits().charge(source, 101)
+    assert (refused.value.status, refused.value.code) == (413, "too_many_items")
+    assert "Retry-After" not in refused.value.headers
+    assert refused.value.members["max_items"] == 100

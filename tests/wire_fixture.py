@@ -19,7 +19,7 @@ Request = tuple[str, bytes, dict[bytes, bytes]]
 class Wire:
     """The server, and what its application has got whole: path, body, headers.
 
-    The application answers 200; `/large` with 8 MiB, `/slow` when it is `released`.
+    The application answers 200; `/large` with 8 MiB, `/slow` when it is `released`, `/early` before the body is there.
     """
 
     def __init__(self, max_connections: int) -> None:
@@ -55,7 +55,7 @@ class Wire:
             await _live(receive, send)
             return
         body = b""
-        while True:
+        while scope["path"] != "/early":
             message = await receive()
             if message["type"] == "http.disconnect":
                 return

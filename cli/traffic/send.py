@@ -84,9 +84,8 @@ def send(
 ) -> None:
     """Post an event, signed as its source demands (exit code 0 when every one was accepted).
 
-    The source's secret is read from --secret-file, --secret or HOOKLOG_SOURCE_SECRET, or asked for.
-
-    With --wait, exit code 0 also says that every delivery of the event succeeded.
+    The source's secret is read from --secret-file, --secret or HOOKLOG_SOURCE_SECRET, or asked for. With --wait, exit
+    code 0 also says that every delivery of the event succeeded.
     """
     from cli.traffic.posting import Pace
 
@@ -105,10 +104,8 @@ def send(
     tally, last = _post(url, letter.unsigned() if unsigned else letter, pace, gateway.verify, quiet=as_json)
     if wait and not last.code:
         _follow(gateway, last.document["event_id"], wait_s, as_json)
-    elif count > 1:
-        _tell_tally(tally, as_json)
     else:
-        _tell(last, as_json)
+        _tell_tally(tally, as_json) if count > 1 else _tell(last, as_json)
     raise SystemExit(OK if tally.accepted == count else FAILED)
 
 
