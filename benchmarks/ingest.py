@@ -129,7 +129,7 @@ class Bench:
         assert slow.stdout
         await slow.stdout.readline()  # all are connected
         beside = latencies_s(await self._drive(HOOKLOG, count, per_second=rate))
-        told, _ = await slow.communicate()
+        told, _ = await slow.communicate(b"")  # its standard input ends
         self.found["slow_senders_cut_off"] = float(told)
         self.found["slow_senders_per_s"] = rate
         for label, times in (("without", without), ("with", beside)):
