@@ -5,12 +5,15 @@ import os
 from typing import Any
 
 import orjson
+from fastapi import Request
 from pydantic import ValidationError
 
+from ingest.body import BodyBudget, BodyReader
 from rules.cel import expression_faults
 from rules.certificates import UnusableTlsError, check_tls
 from rules.event_schema import event_type_errors
 from rules.merge_patch import merge_patch
+from rules.request_headers import RequestHeaders
 from rules.sign import UnusableSecretError, signing_key
 from rules.verify import AuthConfigError, check_config
 from runtime.problem import ProblemError, field_errors
@@ -29,6 +32,22 @@ _EXPRESSION_FIELDS = ("filter", "transform")
 
 Document = dict[str, Any]
 FieldErrors = list[dict[str, str]]
+
+
+async def read_document(request: Request, budget: BodyBudget) -> Document:
+    """The JSON object that a request brings.
+
+    Raises:
+        ProblemError: 400 it brings none, 408 too slow, 413 too large, 503 no memory.
+    """
+    reader = BodyReader(request.receive, RequestHeaders(request.scope["headers"]), budget)
+    try:
+        return parse_document(await reader.read(MAX_DOCUMENT_BYTES))
+    except ProblemError:
+        await reader.discard_rest()
+        raise
+    finally:
+        reader.release()
 
 
 def parse_document(body: bytes) -> Document:

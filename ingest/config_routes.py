@@ -7,15 +7,14 @@ import orjson
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from ingest.body import BodyBudget, BodyReader
+from ingest.body import BodyBudget
 from ingest.cascade import Cascade
 from ingest.config_commands import MUST_NOT_EXIST, ConfigCommands
 from ingest.config_document import (
-    MAX_DOCUMENT_BYTES,
     Document,
     check_document,
-    parse_document,
     patched,
+    read_document,
     with_generated_secret,
     with_id,
     with_kept_secrets,
@@ -28,7 +27,6 @@ from ingest.parts import Parts
 from ingest.preconditions import etag, require_preconditions
 from ingest.references import References, reference
 from ingest.sorted_ids import SortedIds
-from rules.request_headers import RequestHeaders
 from runtime.authorizer import Authorizer, actor_of
 from runtime.problem import ProblemError
 from runtime.tables import ConfigTables
@@ -176,14 +174,7 @@ class ConfigRoutes:
         return _json(self._shown(spec, outcome), 200, {"ETag": etag(outcome.version)})
 
     async def _document(self, request: Request) -> Document:
-        reader = BodyReader(request.receive, RequestHeaders(request.scope["headers"]), self._budget)
-        try:
-            return parse_document(await reader.read(MAX_DOCUMENT_BYTES))
-        except ProblemError:
-            await reader.discard_rest()
-            raise
-        finally:
-            reader.release()
+        return await read_document(request, self._budget)
 
     def _current(self, record_id: str) -> Record[Spec] | None:
         return self._tables.table(self._kind).records.get(record_id)

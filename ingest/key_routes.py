@@ -6,15 +6,13 @@ import orjson
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from ingest.body import BodyReader
 from ingest.config_commands import MUST_NOT_EXIST
-from ingest.config_document import MAX_DOCUMENT_BYTES, Document, parse_document
+from ingest.config_document import Document, read_document
 from ingest.config_pages import page
 from ingest.config_queries import Paging, read_query
 from ingest.config_routes import require_patch_type
 from ingest.key_document import KeyChange, NewKey, changed_spec, read_key_document, shown_key
 from ingest.parts import Parts
-from rules.request_headers import RequestHeaders
 from runtime.api_key import key_hash, new_key
 from runtime.authorizer import Authorizer, actor_of
 from runtime.problem import ProblemError
@@ -100,14 +98,7 @@ class KeyRoutes:
         return shown_key(Record(spec, outcome.version, outcome.generation, **stamps))
 
     async def _document(self, request: Request) -> Document:
-        reader = BodyReader(request.receive, RequestHeaders(request.scope["headers"]), self._budget)
-        try:
-            return parse_document(await reader.read(MAX_DOCUMENT_BYTES))
-        except ProblemError:
-            await reader.discard_rest()
-            raise
-        finally:
-            reader.release()
+        return await read_document(request, self._budget)
 
 
 def key_router(parts: Parts, authorizer: Authorizer) -> APIRouter:
