@@ -5,7 +5,6 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from secrets import token_hex
 
 import pytest
@@ -29,27 +28,6 @@ HEALTHY_EVERY_S = 0.02
 ACCEPTED = 202
 WARM_UP = b"warm-up"
 SLOW_SENDERS = 1_000
-GUARDED = find_spec("rules.request_head") is not None
-UNGUARDED = frozenset(
-    {
-        "without, b'transfer-encoding: identity, chunked'",
-        "without, b'transfer-encoding: gzip, chunked'",
-        "HTTP/1.0 chunked",
-        "to b'websocket'",
-        "to b'h2c'",
-        "to b'TLS/1.0'",
-        "to b'anything'",
-        "a flood of extensions",
-        "one endless extension",
-        "a flood of trailers",
-        "version b'HTTP/0.9'",
-        "version b'HTTP/2.0'",
-        "two hosts",
-    }
-    if not GUARDED
-    else ()
-)
-"""Taken where heads are not looked at after the parser, or framing has no bound."""
 
 _STATUS = re.compile(rb"HTTP/1\.1 ([2-5]\d\d) ")
 
@@ -161,7 +139,7 @@ def _wrong(attack: Attack, outcome: tuple[bytes, bool] | BaseException) -> str:
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_what_is_no_request_is_refused_or_cut_off_and_stores_nothing(target: Target, group: str) -> None:
-    attacks = [attack for attack in GROUPS[group] if attack.name not in UNGUARDED]
+    attacks = GROUPS[group]
     healthy = Healthy(target.process.port)
 
     async def attacked() -> list[str]:
@@ -186,8 +164,7 @@ def test_a_thousand_slow_senders_are_all_cut_off_and_nobody_else_waits(target: T
     async def attacked() -> None:
         async with healthy.posting(), asyncio.timeout(2 * DEADLINE_S):
             senders = await hold(target.process.port, "t", SLOW_SENDERS)
-            waited_for = [sender for sender in senders if GUARDED or sender.kind != "unread"]
-            while not all(sender.cut_off for sender in waited_for):
+            while not all(sender.cut_off for sender in senders):
                 for sender in senders:
                     sender.drip()
                 await asyncio.sleep(DRIP_S)
