@@ -4,19 +4,23 @@
 
 The same work with the same parts: the verification, the identity, the record with its kept headers, the appender, the
 log line and the counters are Hooklog's own functions, the loop and the settings of uvicorn are the same. The rest is
-what FastAPI's documentation shows. It has no limits of its own: a slow or boundless sender is not closed here.
+what FastAPI's documentation shows. Bare, it has no limits and no headers for browsers. Hardened, it has those of
+Hooklog that an application can have, as that documentation adds them: the names of hosts by `TrustedHostMiddleware`,
+the length of the body and the headers by `@app.middleware("http")`. A slow or boundless sender is closed by neither.
 """
 
 import json
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
 import uvicorn
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.middleware.trustedhost import TrustedHostMiddleware
+from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
@@ -27,6 +31,7 @@ from ingest.trace import traceparent_of
 from rules.identify import identify
 from rules.request_headers import RequestHeaders
 from rules.verify import SignedRequest, VerificationError, verifier_of, verify
+from runtime.answer_headers import ANSWER_HEADERS
 from runtime.garbage import settle
 from runtime.kafka import Appender
 from runtime.telemetry import configure_logging
@@ -38,6 +43,7 @@ from schemas.streams import EVENTS, StreamNames
 
 AUTH_TYPE = "github"
 ACK_DEADLINE_S = 10.0
+MAX_BODY_BYTES = 1_048_576
 TOPIC = TopicSpec(id="bench", source_id="bench")
 
 log = structlog.get_logger(__name__)
@@ -49,11 +55,13 @@ class Ordinary:
 
     Attributes:
         secret: that senders sign with.
+        hardened: whether it has limits, and headers for browsers.
     """
 
     bootstrap: str
     port: int
     secret: str
+    hardened: bool
 
 
 class Accepted(BaseModel):
@@ -147,7 +155,21 @@ def build(ordinary: Ordinary) -> FastAPI:
     async def accept(topic_id: str, request: Request) -> Accepted:
         return await way.accept(topic_id, request)
 
+    if ordinary.hardened:
+        _harden(app)
     return app
+
+
+def _harden(app: FastAPI) -> None:
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1"])
+
+    @app.middleware("http")
+    async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        if int(request.headers.get("content-length", "0")) > MAX_BODY_BYTES:
+            return JSONResponse({"detail": "too large"}, 413)
+        response = await call_next(request)
+        response.headers.update(dict(ANSWER_HEADERS))
+        return response
 
 
 def main() -> None:

@@ -31,12 +31,12 @@ class WaysIn:
         folder: for data and logs.
 
     Attributes:
-        ports: by name: hooklog, ordinary.
+        ports: by name: hooklog, and the ordinary route bare and hardened.
     """
 
     def __init__(self, folder: Path) -> None:
-        kafka, hooklog, ordinary, self._agent_port = free_ports(4)
-        self.ports = {"hooklog": hooklog, "ordinary": ordinary}
+        kafka, hooklog, bare, hardened, self._agent_port = free_ports(5)
+        self.ports = {"hooklog": hooklog, "bare": bare, "hardened": hardened}
         self._folder = folder
         self._kafka = EmbeddedKafka(folder / "kafka", kafka)
         self._settings = Settings(
@@ -50,17 +50,19 @@ class WaysIn:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     async def start(self) -> None:
-        """Starts everything; returns when both take events."""
+        """Starts everything; returns when all take events."""
         self._settings.data_dir.mkdir()
         await self._kafka.start()
         await create_streams(self._settings)
         self._start("agent", [HOOKLOG, "processors"])
         self._start("hooklog", [HOOKLOG, "ingest"])
-        told = Ordinary(self._kafka.bootstrap, self.ports["ordinary"], SECRET)
-        self._start("ordinary", [sys.executable, "-m", "benchmarks.ordinary", json.dumps(asdict(told))])
+        for name in ("bare", "hardened"):
+            told = Ordinary(self._kafka.bootstrap, self.ports[name], SECRET, name == "hardened")
+            self._start(name, [sys.executable, "-m", "benchmarks.ordinary", json.dumps(asdict(told))])
         for port, path in ((self._agent_port, "/ready"), (self.ports["hooklog"], "/ready")):
             await until(f"port {port}", lambda port=port, path=path: _answers(port, path), READY_S)
-        await until("the ordinary route", lambda: _answers(self.ports["ordinary"], "/openapi.json"), READY_S)
+        for name in ("bare", "hardened"):
+            await until(name, lambda name=name: _answers(self.ports[name], "/openapi.json"), READY_S)
         await self._put("sources", auth_type="github", secret=SECRET)
         await self._put("topics", source_id=TOPIC)
         await self._end("agent")
@@ -72,14 +74,15 @@ class WaysIn:
         assert answer.status == 201, answer.body
 
     def _start(self, name: str, command: list[str]) -> None:
-        variables = {f"HOOKLOG_{key.upper()}": str(value) for key, value in self._settings.model_dump().items()}
+        chosen = self._settings.model_dump(exclude_none=True).items()
+        variables = {f"HOOKLOG_{key.upper()}": str(value) for key, value in chosen}
         with (self._folder / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
                 command, env=os.environ | variables, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
 
     def pids(self) -> dict[str, int]:
-        """Of both and the broker."""
+        """Of all three and the broker."""
         assert self._kafka.pid is not None
         return {"kafka": self._kafka.pid} | {name: process.pid for name, process in self._processes.items()}
 
