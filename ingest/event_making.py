@@ -44,7 +44,8 @@ def make_event(
     topic, verifier = received.destination.topic, received.verifier
     identity = identify(
         topic,
-        reception.headers,
+        # A type or an id is told to everybody: a rule of a topic must not make one of a sender's credentials.
+        reception.headers.without(reception.credentials or frozenset()),
         item.body,
         event_type=verifier.event_type,
         dedup_id=verifier.dedup_id,

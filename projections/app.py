@@ -29,6 +29,7 @@ from rules.address_guard import AddressGuard
 from rules.forwarded import client_address
 from runtime.answer_headers import ANSWER_HEADERS
 from runtime.authorizer import Authorizer
+from runtime.bounded_bodies import BoundedBodies
 from runtime.clickhouse import CLICKHOUSE_ERRORS, ClickHouse, Client, EngineInUseError, clickhouse_of
 from runtime.expired import ExpiredRecords
 from runtime.garbage import settle
@@ -156,7 +157,8 @@ class _Service:
             clocks_apart_ms=self._settings.clocks_apart_ms,
         )
         api = build_api(authorizer, self._health(), parts)
-        app = HttpMetrics(AllowedHosts(api, self._settings.allowed_host_names), self._registry)
+        hosts = AllowedHosts(BoundedBodies(api), self._settings.allowed_host_names)
+        app = HttpMetrics(hosts, self._registry)
         proxies = self._settings.trusted_networks
         return _Server(
             uvicorn.Config(

@@ -193,7 +193,7 @@ def _weight(expression: str) -> int:
     raise ValueError(_NO_REGEX)
 
 
-@lru_cache(maxsize=100)  # a schema has few, and is asked about many names
+@lru_cache(maxsize=500)  # as many as a topic can have, each asked about every name
 def _expression(expression: str) -> Validator:
     return _compiled({"pattern": expression})
 

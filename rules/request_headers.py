@@ -1,6 +1,7 @@
 """The headers of a request, looked up by name: pure data, no framework."""
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
 
 
@@ -18,6 +19,12 @@ class RequestHeaders:
             else:
                 values[name] = [value]
         self._values = values
+
+    def without(self, names: AbstractSet[str]) -> "RequestHeaders":
+        """The same but for some, whose names are in lower case."""
+        if not any(name in self._values for name in map(_raw, names)):
+            return self
+        return RequestHeaders(pair for pair in self.pairs if as_text(pair[0]) not in names)
 
     def all(self, name: str) -> list[bytes]:
         """Every value of a header, whatever case its name is written in."""

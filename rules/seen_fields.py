@@ -11,6 +11,9 @@ MAX_FIELDS = 1_000
 MAX_DEPTH = 32
 """Of fields within one another; what is deeper is not looked at."""
 
+MAX_PATH_CHARS = 1_000
+"""Of the names on the way to a field, together: longer ones are made of data, and are told of each field below them."""
+
 Path = tuple[str | None, ...]
 """Names on the way from the whole body; `None` is any item of a list."""
 
@@ -74,10 +77,14 @@ class SeenFields:
 
     def _seen(self, path: Path) -> Seen | None:
         seen = self.fields.get(path)
-        if seen is None and len(self.fields) < self._max_fields and len(path) <= MAX_DEPTH:
+        if seen is None and len(self.fields) < self._max_fields and _is_told(path):
             seen = self.fields[path] = Seen()
         self.left_out |= seen is None
         return seen
+
+
+def _is_told(path: Path) -> bool:
+    return len(path) <= MAX_DEPTH and sum(len(name or "*") for name in path) <= MAX_PATH_CHARS
 
 
 def _note(seen: Seen, kinds: set[str], received_ms: int) -> None:

@@ -10,4 +10,5 @@ ANSWER_HEADERS = [
     ("Referrer-Policy", "no-referrer"),  # an id of an event may stand in the path
     ("X-Content-Type-Options", "nosniff"),  # a payload that looks like HTML is not
 ]
-"""Strict-Transport-Security is said by what speaks TLS: over plain HTTP browsers ignore it (RFC 6797, section 8.1)."""
+"""Strict-Transport-Security is left to a proxy: it would hold for every port of the host (RFC 6797, section 8.3), and
+the workers' port speaks plain HTTP."""

@@ -28,15 +28,17 @@ def origin(url: object) -> str:
 
 
 def sealing_context(kind: str, document: dict[str, Any], field: str) -> str:
-    """`kind/id/place`, such as `sources/shop/secret` or `subscriptions/a/headers/x-team for https://example.com:443`.
+    """`kind/id/place`, such as `sources/shop/secret of github` or `subscriptions/a/headers/x-team for https://a.example:443`.
 
     Args:
         kind: of the record.
-        document: the record; its `id` and `target_url` count.
+        document: the record; its `id`, and its `target_url` or `auth_type`, count.
         field: as `secrets_in` names it; the position among `secrets`, and capitals in names of headers, do not count.
     """
     place, _, name = field.partition(".")
     context = f"{kind}/{document.get('id')}/{place}"
+    if "auth_type" in document:
+        return f"{context} of {document['auth_type']}"
     if not is_sent(field):
         return context
     return f"{context}/{name.lower()} for {origin(document.get('target_url'))}"

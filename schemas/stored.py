@@ -103,9 +103,10 @@ def unmasked(document: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
     """A copy in which each mask is the secret that stands in the same place of `known`, if there is one.
 
     What the endpoint is shown, header values and the client's key, is kept only while `target_url` has the same origin:
-    whoever changes that could otherwise send to a host of their own what they are not allowed to see.
+    whoever changes that could otherwise send to a host of their own what they are not allowed to see. The secrets of a
+    source are kept only while it is verified in the same way: as a token, a key that signs would be sent as it is.
     """
-    there = dict(secrets_in(known))
+    there = dict(secrets_in(known)) if document.get("auth_type") == known.get("auth_type") else {}
     if origin(document.get("target_url")) != origin(known.get("target_url")):
         there = {field: text for field, text in there.items() if not is_sent(field)}
     return _map(document, lambda field, text: there.get(field, text) if text == MASK else text)
@@ -114,6 +115,8 @@ def unmasked(document: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
 def mask_faults(document: dict[str, Any]) -> list[tuple[str, str]]:
     """The field of each mask that stands for nothing, and why, for people."""
     why = "is a mask, and there is no secret that it could stand for"
+    if "auth_type" in document:
+        why += "; it is kept only while auth_type is the same"
     sent = f"{why}: give it again, or remove it; it is kept only while target_url has the same scheme, host and port"
     return [(field, sent if is_sent(field) else why) for field, text in secrets_in(document) if text == MASK]
 

@@ -15,7 +15,7 @@ from processors.config.decide import ConfigRules, Decision
 from processors.config.intake import MAX_CONFIG_BYTES, Intake
 from rules.addresses import AddressPolicy
 from runtime.keyring import Keyring
-from schemas.config import Spec, SubscriptionSpec
+from schemas.config import SourceSpec, Spec, SubscriptionSpec
 from schemas.outcome import OutcomeAction, OutcomeResult
 from schemas.stored import MASK, Record, decode_record, encode_record, masked, with_secrets
 from tests.certificates_fixture import issue
@@ -141,6 +141,23 @@ def test_a_schema_is_stored_as_it_was_given_its_nulls_too() -> None:
     assert decision.record is not None
     stored = decode_record("topics", encode_record(decision.record, KEYRING.seal), KEYRING.opened)
     assert masked(stored)["event_types"]["a"] == {"schema": schema, "description": "", "on_invalid": "accept"}
+
+
+def test_a_mask_is_no_secret_for_another_way_of_verifying() -> None:
+    spec = SourceSpec(id="s1", auth_type="github", secret="a-key-that-signs")
+    current: Record[Spec] = Record(spec=spec, version=3, generation=2, created_at="then", updated_at="then")
+    asked = {"auth_type": "token", "auth_config": {"header": "X-Token"}, "secret": MASK}
+    assert refusal(decide(intake(asked, kind="sources"), current)) == ("invalid", "secret")
+    kept = decide(intake({"auth_type": "github", "secret": MASK}, kind="sources"), current)
+    assert kept.record is not None
+    assert kept.record.spec == spec
+
+
+def test_a_sealed_secret_opens_for_no_other_way_of_verifying() -> None:
+    sealed = KEYRING.seal("a-key-that-signs", "sources/s1/secret of github")
+    asked = {"auth_type": "token", "auth_config": {"header": "X-Token"}, "secret": sealed}
+    assert refusal(decide(intake(asked, kind="sources"))) == ("invalid", "secret")
+    assert decide(intake({"auth_type": "github", "secret": sealed}, kind="sources")).writes
 
 
 def test_an_unknown_auth_type_is_refused_and_never_means_accept() -> None:

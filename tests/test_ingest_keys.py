@@ -238,7 +238,9 @@ def test_a_key_that_is_produced_without_its_hash_is_refused_and_one_with_it_open
     assert told["no-hash"] == told["the-key"] == ("refused", "hash")
 
 
-def test_who_keeps_sending_wrong_keys_is_turned_away_by_the_address_that_a_proxy_tells(gateway: Gateway) -> None:
+def test_who_keeps_sending_wrong_keys_is_turned_away_by_the_address_that_a_proxy_tells(
+    admin: httpx.Client, gateway: Gateway
+) -> None:
     with gateway.ingest(ingest_port=free_port(), trusted_proxies="127.0.0.1") as url:
 
         def ask(key: str, client: str) -> httpx.Response:
@@ -253,6 +255,9 @@ def test_who_keeps_sending_wrong_keys_is_turned_away_by_the_address_that_a_proxy
         assert (shut.status_code, shut.json()["code"]) == (429, "too_many_failures")
         assert int(shut.headers["retry-after"]) >= 1
         assert ask(ADMIN_KEY, "203.0.113.8").status_code == 200
+        viewer = make(admin)["key"]
+        assert ask(viewer, "203.0.113.7").status_code == 403  # its role: it was looked up
+        assert ask(ADMIN_KEY, "203.0.113.7").status_code == 429  # and let no guesser in
 
 
 def test_no_key_stands_in_a_stream_or_a_log(gateway: Gateway) -> None:

@@ -91,6 +91,17 @@ def test_secrets_that_a_patch_masks_or_leaves_out_stay(admin: httpx.Client, gate
     assert patched(auth_type="none", secrets=None) == 200
 
 
+def test_a_secret_does_not_come_along_when_its_source_is_verified_in_another_way(admin: httpx.Client) -> None:
+    admin.post(SOURCES, json={"id": "signs", "auth_type": "github", "secret": "a-key-that-signs"})
+    token: dict[str, Any] = {"auth_type": "token", "auth_config": {"header": "X-Token"}}
+    for secret in ({}, {"secret": MASK}, {"secrets": [MASK]}):
+        answer = admin.patch(f"{SOURCES}/signs", json=token | secret)
+        assert answer.status_code == 422, answer.text
+        assert "auth_type" in answer.text
+    assert admin.put(f"{SOURCES}/signs", json=token | {"secret": MASK}).status_code == 422
+    assert admin.patch(f"{SOURCES}/signs", json=token | {"secret": "another"}).status_code == 200
+
+
 def test_header_values_and_keys_that_a_patch_masks_or_leaves_out_stay(admin: httpx.Client, gateway: Gateway) -> None:
     client = issue("hooklog")
     tls = {"client_cert_pem": client.pem, "client_key_pem": client.key_pem}

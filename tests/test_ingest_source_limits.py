@@ -94,6 +94,20 @@ def test_another_address_is_refused_before_its_body_is_read_and_recorded(gateway
     assert post(gateway, "far").status_code == 202
 
 
+@pytest.mark.parametrize("rule", ["event_type", "dedup_id"])
+def test_a_topic_that_names_the_header_of_the_credential_gets_nothing_of_it(gateway: Gateway, rule: str) -> None:
+    name = rule.replace("_", "-")
+    make(gateway, name, auth_type="token", secret="a-token-nobody-may-see", auth_config={"header": "X-Our-Token"})
+    with gateway.admin as admin:
+        changed = admin.patch(f"/api/v1/topics/{name}", json={rule: {"header": "X-Our-Token"}})
+        assert changed.status_code == 200, changed.text
+        refused = admin.patch(f"/api/v1/sources/{name}", json={"auth_config": {"header": "Content-Type"}})
+        assert refused.status_code == 422
+    assert post(gateway, name, x_our_token="a-token-nobody-may-see").status_code == 202
+    whole = [(record.key or b"", *(value for _, value in record.headers)) for record in gateway.records(EVENTS)]
+    assert not [parts for parts in whole if b"a-token-nobody-may-see" in b" ".join(parts)]
+
+
 def test_a_source_with_a_wrong_limit_is_refused_with_the_field(gateway: Gateway) -> None:
     wrong = {"auth_type": "none", "allowed_ips": ["10.0.0.1/8"], "rate_limit": {"per_second": 0}}
     with gateway.admin as admin:

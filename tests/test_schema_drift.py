@@ -120,6 +120,13 @@ def test_what_is_told_apart_is_bounded_and_that_is_told() -> None:
     assert max(len(path) for path in seen.fields) == 32
 
 
+def test_fields_below_a_name_that_is_made_of_data_are_left_out() -> None:
+    seen = SeenFields()
+    seen.add({"k" * 30_000: {str(number): number for number in range(900)}, "ok": 1}, 0)
+    assert set(seen.fields) == {(), ("ok",)}
+    assert seen.left_out
+
+
 def test_a_name_is_never_taken_for_the_items_of_a_list() -> None:
     seen = SeenFields()
     seen.add({"*": [1], "a/b": {"~": None}}, 1)

@@ -212,5 +212,5 @@ def test_masks_that_come_back_are_the_secrets_that_were_masked(document: dict[st
 def test_the_secret_of_one_record_cannot_be_used_in_another() -> None:
     record = Record(SourceSpec(id="a", auth_type="github", secret="hush"), 1, 1, "", "")
     value = encode_record(record, seal)
-    assert b"sealed for sources/a/secret: hush" in value
+    assert b"sealed for sources/a/secret of github: hush" in value
     assert decode_record("sources", value, unseal) == record

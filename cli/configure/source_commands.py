@@ -21,7 +21,7 @@ def list_(search: options.Search = None, limit: options.Limit = None, as_json: o
 
 @app.command(
     epilog="Example: hooklog sources apply github --auth-type github --secret-file github.secret\n\n"
-    "Example: hooklog sources apply own --auth-type generic_hmac --secret-file own.secret "
+    "Example: hooklog sources apply own --auth-type hmac --secret-file own.secret "
     "--set auth_config.header=X-Signature --rate-limit 50 --allowed-ip 192.0.2.0/24"
 )
 def apply(

@@ -91,7 +91,7 @@ class ConfigRules:
             return self._keyring.opened(text, context)
         except CannotOpenError as error:
             reason = f"the sealed secret cannot be opened: {error}"
-            raise RefusedError("invalid", context.split("/")[2], reason) from None
+            raise RefusedError("invalid", context.split("/")[2].partition(" ")[0], reason) from None
 
     def _check_rules(self, spec: Spec) -> None:
         if isinstance(spec, SourceSpec):

@@ -14,6 +14,7 @@ import msgspec
 import structlog
 from aiokafka import ConsumerRecord
 
+from processors.deliver.echoes import without_echoes
 from processors.deliver.egress import Egress, Exchange
 from processors.deliver.failing import FailingSubscriptions
 from processors.deliver.gone import GoneSubscriptions
@@ -130,6 +131,8 @@ class AttemptStep:
             return self._unformed(delivery, str(error))
         headers = headers_of(sent, spec, self._now_ms() // 1_000)
         exchange = await self._egress.post(spec.target_url, headers, sent.body, spec.timeout_s, spec.tls)
+        if spec.headers:
+            exchange = msgspec.structs.replace(exchange, body=without_echoes(exchange.body, spec.headers.values()))
         url, answer = shown_url(spec.target_url), exchange.answer
         if answer.success:
             return Outcome(

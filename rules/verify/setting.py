@@ -19,6 +19,11 @@ MAX_AFFIX_CHARS = 64
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")  # RFC 9110, section 5.6.2
 
+_TAKEN = frozenset(
+    {"content-type", "content-length", "content-encoding", "host", "traceparent", "transfer-encoding", "user-agent"}
+)
+"""What HTTP or an event's record has a use for."""
+
 Check = Callable[[Any], str]
 """What is wrong with a value, to follow its name; empty when nothing is."""
 
@@ -35,8 +40,10 @@ class Setting:
 
 
 def header_name(value: Any) -> str:
-    """For names of headers."""
-    return "" if isinstance(value, str) and _HEADER_NAME.fullmatch(value) else "is not a header name"
+    """For names of headers in which senders put what proves them."""
+    if not isinstance(value, str) or not _HEADER_NAME.fullmatch(value):
+        return "is not a header name"
+    return "has another meaning, and its value is stored" if value.lower() in _TAKEN else ""
 
 
 def one_of(choices: Sequence[str]) -> Check:
