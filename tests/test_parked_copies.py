@@ -171,7 +171,7 @@ async def real(kafka: RunningKafka, receiver: Receiver, tmp_path: Path) -> Async
         kafka_bootstrap=kafka.bootstrap,
         kafka_prefix=kafka.new_prefix(),
         partitions=1,
-        data_dir=tmp_path,
+        data_dir=tmp_path / "not" / "there",
         egress_allow="127.0.0.0/8",
         encryption_keys=f"a:{base64.b64encode(b'k' * 32).decode()}",
         session_timeout_s=10,

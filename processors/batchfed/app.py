@@ -75,6 +75,7 @@ class BatchApp(faust.App):  # type: ignore[misc] # faust ships no types
         on_lost: Lost,
     ) -> None:
         self.on_lost = on_lost
+        data_dir.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # Faust itself makes only the last folder
         super().__init__(
             name,
             broker=[f"kafka://{address}" for address in bootstrap.split(",")],
