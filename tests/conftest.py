@@ -7,13 +7,13 @@ from collections.abc import Generator, Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.kafka_fixture import kafka, session_kafka
+from tests.kafka_fixture import forgotten_streams, kafka, session_kafka
 from tests.oracle.receiver import Receiver
 from tests.oracle.stack import Stack
 from tests.oracle.team import Team
 from tests.oracle.trial import Trial
 
-__all__ = ["kafka", "session_kafka"]  # fixtures, found by pytest in this namespace
+__all__ = ["forgotten_streams", "kafka", "session_kafka"]  # fixtures, found by pytest in this namespace
 
 # No deadline: a busy machine is no failure. Derandomised, so that a failure on one machine is one on all.
 settings.register_profile("test", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from runtime.embedded.broker_files import free_port
 from runtime.embedded.kafka import EmbeddedKafka
@@ -27,6 +28,9 @@ async def nothing_lost(place: TopicPartition, first: int, then: int) -> None:
 DEADLINE_S = 240.0  # a start after a kill takes 5 s; a first download of the jars half a minute
 
 
+_started: list["RunningKafka"] = []  # the session's, once a test has asked for it
+
+
 class RunningKafka:
     """An embedded broker driven from outside any test's event loop, so that it outlives them all."""
 
@@ -37,6 +41,7 @@ class RunningKafka:
         self._thread.start()
         self.broker = EmbeddedKafka(folder, free_port())
         self._prefixes = itertools.count(1)
+        self._in_use: list[str] = []
 
     def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(DEADLINE_S)
@@ -58,7 +63,22 @@ class RunningKafka:
 
     def new_prefix(self) -> str:
         """A stream prefix no other test of this session uses."""
-        return f"t{next(self._prefixes)}."
+        self._in_use.append(f"t{next(self._prefixes)}.")
+        return self._in_use[-1]
+
+    def forget_streams(self) -> None:
+        """Deletes what was made under any prefix until now: after a kill the broker reads every log that is there."""
+        if self.pid is not None and self._in_use:
+            self._run(self._delete(tuple(self._in_use)))
+            self._in_use.clear()
+
+    async def _delete(self, prefixes: tuple[str, ...]) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        await admin.start()
+        try:
+            await admin.delete_topics([name for name in await admin.list_topics() if name.startswith(prefixes)])
+        finally:
+            await admin.close()
 
     def start(self) -> None:
         """Start (again, on the same data) and wait until a client gets its metadata."""
@@ -87,8 +107,18 @@ def session_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningK
     # Paths as people have them: what Kafka's configuration, the JVM and log4j each read in their own way.
     running = RunningKafka(tmp_path_factory.mktemp("kafka") / r"dätä = of \ people")
     running.start()
+    _started.append(running)
     yield running
+    _started.clear()
     running.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forgotten_streams() -> Iterator[None]:
+    """What the tests of a file made in the session's broker goes with them."""
+    yield
+    for running in _started:
+        running.forget_streams()
 
 
 @pytest.fixture
