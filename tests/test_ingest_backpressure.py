@@ -8,7 +8,7 @@ from collections import Counter
 import httpx
 import orjson
 
-from ingest.waiting import MAX_WAITING_EVENTS
+from ingest.waiting import MAX_WAITING_REQUESTS
 from schemas.streams import EVENTS
 from tests.ingest_fixture import DEADLINE_S, Gateway, gateway, wait_until
 
@@ -33,12 +33,12 @@ async def flood(gateway: Gateway) -> tuple[list[str], list[str]]:
     answered: list[str] = []
     url = f"{gateway.url}/metrics"
     async with asyncio.TaskGroup() as senders, httpx.AsyncClient(timeout=DEADLINE_S) as looker:
-        for _ in range(MAX_WAITING_EVENTS + TOO_MANY):
+        for _ in range(MAX_WAITING_REQUESTS + TOO_MANY):
             senders.create_task(post(gateway.settings.ingest_port, answered))
         while len(answered) < TOO_MANY:
             await asyncio.sleep(0.02)
         early = list(answered)
-        assert f"hooklog_ingest_waiting_events {MAX_WAITING_EVENTS}.0" in (await looker.get(url)).text
+        assert f"hooklog_ingest_waiting_events {MAX_WAITING_REQUESTS}.0" in (await looker.get(url)).text
         assert (await looker.get(f"{gateway.url}/health")).status_code == 200
     return early, answered
 
@@ -55,7 +55,7 @@ def test_no_more_events_wait_for_kafka_than_may_and_none_is_acknowledged(gateway
     finally:
         os.kill(gateway.kafka.pid, signal.SIGCONT)
     assert Counter(early) == {"503 overloaded": TOO_MANY}
-    assert Counter(answered) == {"503 overloaded": TOO_MANY, "503 not_stored": MAX_WAITING_EVENTS}
+    assert Counter(answered) == {"503 overloaded": TOO_MANY, "503 not_stored": MAX_WAITING_REQUESTS}
     metrics = httpx.get(f"{gateway.url}/metrics").text
     assert "hooklog_ingest_waiting_events 0.0" in metrics
     assert "hooklog_ingest_held_bytes 0.0" in metrics
