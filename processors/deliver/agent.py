@@ -113,11 +113,10 @@ class DeliverAgent:
             await self._admit(token, delivery)
 
     async def _admit(self, token: Token, delivery: Delivery) -> None:
-        job = self._job(token, delivery)
         if (other := self._live.get(delivery.delivery_id)) is not None:
             other.tokens.append((token, delivery))  # a repeat or another branch: judged at its end, never earlier
             return
-        self._live[delivery.delivery_id] = job
+        self._live[delivery.delivery_id] = job = self._job(token, delivery)
         try:
             await self._let_in(job)
         except BaseException:  # a drain cancelled it
@@ -135,7 +134,8 @@ class DeliverAgent:
             self._tasks.spawn(self._put_aside(job, stop)).add_done_callback(lambda _: self._left(job))
 
     def _gone(self, job: Job) -> None:
-        self._live.pop(job.delivery.delivery_id, None)
+        if self._live.get(job.delivery.delivery_id) is job:
+            del self._live[job.delivery.delivery_id]
 
     def _job(self, token: Token, delivery: Delivery) -> Job:
         subscription = self._tables.subscription(delivery.subscription_id)
@@ -237,9 +237,8 @@ class DeliverAgent:
         return outcome
 
     def _may_start(self) -> bool:
-        oldest_s = next(iter(self._unstored.values()), None)
-        stuck = oldest_s is not None and time.monotonic() - oldest_s > OUTCOME_PATIENCE_S
-        return self._ownership.certain() and not stuck
+        oldest_s = next(iter(self._unstored.values()), float("inf"))
+        return self._ownership.certain() and time.monotonic() - oldest_s <= OUTCOME_PATIENCE_S
 
     async def _bury(self, token: Token, record: ConsumerRecord, error: str) -> None:
         await self._step.bury(record, error)
