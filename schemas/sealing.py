@@ -1,7 +1,8 @@
 """What a sealed secret is bound to: it opens in the place that it was sealed for, and nowhere else.
 
 Who may write to the intake streams can read what is sealed there and in the tables, and could otherwise have it opened,
-and sent, by putting it where it goes to them: a signing secret into `headers`, or a header under another `target_url`.
+and sent, by putting it where it goes to them: a signing secret into `headers`, a header under another `target_url`,
+or a source's key under an `auth_type` that sends it as it is.
 """
 
 from typing import Any
