@@ -1,8 +1,9 @@
 """The way of a request to an event: find its source, read it, verify it, name it, store it."""
 
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -11,16 +12,16 @@ from ingest.directory import Destination, Directory
 from ingest.doorkeeper import Doorkeeper
 from ingest.event_making import Common, make_event
 from ingest.event_schemas import EventSchemas
-from ingest.received import Received, verifier_for
+from ingest.received import Received
 from ingest.recent import RecentIds
 from ingest.reception import MAX_CONTENT_TYPE_CHARS, Reception
 from ingest.source_limits import SourceLimits, require_allowed
+from ingest.source_rules import SourceRules
 from ingest.waiting import WaitingEvents
 from rules.told import Item
-from rules.verify import Answer, SignedRequest, VerificationError, Verifier, verify
+from rules.verify import Answer, SignedRequest, VerificationError
 from runtime.kafka import Appender, NotStoredError, RecordTooLargeError
 from runtime.problem import ProblemError
-from schemas.config import SourceSpec
 from schemas.event import Event, encode_event
 from schemas.streams import EVENTS
 
@@ -87,17 +88,21 @@ class Acceptor:
             AnswerInsteadError: it is no event, and is to be answered.
             SenderGoneError: the sender hung up.
         """
-        return await self._welcome(reception, self._receive(reception))
+        with self._watched(reception):
+            return await self._receive(reception)
 
     async def _receive(self, reception: Reception) -> Received:
         destination = await self._find(reception)
-        source = destination.source.spec
         _require_readable(reception)
-        body = await reception.body.read(min(self._max_body_bytes, source.max_body_bytes or self._max_body_bytes))
-        destination, _ = await self._held_to(destination, reception, lambda source: _verify(source, reception, body))
-        if destination.source.spec.all_secrets:  # who needs none has proved nothing
+        max_bytes = destination.source.spec.max_body_bytes or self._max_body_bytes
+        body = await reception.body.read(min(self._max_body_bytes, max_bytes))
+        try:
+            _verify(destination.source, reception, body)
+        except VerificationError:
+            destination, _ = await self._held_to_newest(reception, lambda source: _verify(source, reception, body))
+        if destination.source.secrets:  # who needs none has proved nothing
             self._doorkeeper.note_proof(reception.source_ip)
-        _answer_questions(destination.source.spec, reception, body)
+        _answer_questions(destination.source, reception, body)
         return Received(destination, body)
 
     def charge(self, reception: Reception, received: Received, count: int) -> None:
@@ -131,7 +136,8 @@ class Acceptor:
         Raises:
             ProblemError: it proves nobody, or there is no such topic.
         """
-        return await self._welcome(reception, self._handshake(reception))
+        with self._watched(reception):
+            return await self._handshake(reception)
 
     async def _handshake(self, reception: Reception) -> Answer | None:
         destination = await self._find(reception)
@@ -145,32 +151,24 @@ class Acceptor:
             ProblemError: 403 its address may not send there; 404 or 409 there is no such topic; 429 it kept failing;
                 503 nobody can tell now.
         """
-        return await self._welcome(reception, self._find(reception))
+        with self._watched(reception):
+            return await self._find(reception)
 
     async def _find(self, reception: Reception) -> Destination:
         if reception.wanted_source:
             await self._choose_topic(reception)
         return await self._allowed(reception, await self._directory.find(reception.topic_id))
 
-    async def _welcome(self, reception: Reception, work: Coroutine[Any, Any, _Proved]) -> _Proved:
-        if reception.is_trial:
-            return await work
-        try:
-            self._doorkeeper.require_welcome(reception.source_ip)
-            return await work
-        except ProblemError as problem:
-            self._doorkeeper.note_problem(reception.source_ip, problem)
-            raise
-        finally:
-            work.close()
+    def _watched(self, reception: Reception) -> AbstractContextManager[None]:
+        return nullcontext() if reception.is_trial else self._doorkeeper.watch(reception.source_ip)
 
     async def _choose_topic(self, reception: Reception) -> None:
         source = await self._directory.find_source(reception.wanted_source)
-        _note_source(reception, source)
-        reception.topic_id = await self._directory.default_topic(source.id)
+        reception.at_source(source)
+        reception.topic_id = await self._directory.default_topic(source.spec.id)
 
     async def _allowed(self, reception: Reception, destination: Destination) -> Destination:
-        _note_source(reception, destination.source.spec)
+        reception.at_source(destination.source)
         if reception.is_trial:
             return destination
         try:
@@ -178,23 +176,28 @@ class Acceptor:
         except ProblemError:
             # As with secrets: the list may have been changed a moment ago.
             destination = await self._directory.find_again(reception.topic_id)
-            _note_source(reception, destination.source.spec)
+            reception.at_source(destination.source)
             require_allowed(destination.source.spec, reception.source_ip)
         return destination
 
     async def _held_to(
-        self, destination: Destination, reception: Reception, proof: Callable[[SourceSpec], _Proved]
+        self, destination: Destination, reception: Reception, proof: Callable[[SourceRules], _Proved]
     ) -> tuple[Destination, _Proved]:
         try:
-            return destination, proof(destination.source.spec)
+            return destination, proof(destination.source)
         except VerificationError:
-            # The secret may have been changed a moment ago: refuse only by the newest.
-            destination = await self._directory.find_again(reception.topic_id)
-            _note_source(reception, destination.source.spec)  # also the header with the secret may be another
-            try:
-                return destination, proof(destination.source.spec)
-            except VerificationError as error:
-                raise ProblemError(403, error.code, error.detail) from error
+            return await self._held_to_newest(reception, proof)
+
+    async def _held_to_newest(
+        self, reception: Reception, proof: Callable[[SourceRules], _Proved]
+    ) -> tuple[Destination, _Proved]:
+        # The secret may have been changed a moment ago: refuse only by the newest.
+        destination = await self._directory.find_again(reception.topic_id)
+        reception.at_source(destination.source)  # also the header with the secret may be another
+        try:
+            return destination, proof(destination.source)
+        except VerificationError as error:
+            raise ProblemError(403, error.code, error.detail) from error
 
     async def newest(self, reception: Reception, received: Received) -> Received | None:
         """The same request by what its topic and source say now; `None` when the topic is as it was.
@@ -222,7 +225,7 @@ class Acceptor:
         return (replace(event, schema_fault=fault) if fault else event), key
 
     def _event(self, reception: Reception, received: Received) -> tuple[Event, str]:
-        item = Item(received.body, told_of(reception, received.verifier, received.body))
+        item = Item(received.body, told_of(reception, received.destination.source.verifier, received.body))
         return self.event_of(reception, received, item, Common.of(reception, reception.content_type))
 
     async def _store(self, event: Event, key: str) -> None:
@@ -245,33 +248,27 @@ class Acceptor:
             self._waiting.leave()
 
 
-def _note_source(reception: Reception, source: SourceSpec) -> None:
-    reception.at_source(source, verifier_for(source))
+def _verify(source: SourceRules, reception: Reception, body: bytes) -> None:
+    source.verifier.verify(_signed_request(source, reception, body))
 
 
-def _verify(source: SourceSpec, reception: Reception, body: bytes) -> None:
-    verify(source.auth_type, _signed_request(source, reception, body))
+def _handshake(source: SourceRules, reception: Reception) -> Answer | None:
+    return source.verifier.handshake(_signed_request(source, reception, b""))
 
 
-def _handshake(source: SourceSpec, reception: Reception) -> Answer | None:
-    return verifier_for(source).handshake(_signed_request(source, reception, b""))
+def _answer_questions(source: SourceRules, reception: Reception, body: bytes) -> None:
+    if source.asks_questions:
+        answer = source.verifier.answer(_signed_request(source, reception, body))
+        if answer is not None:
+            raise AnswerInsteadError(answer)
 
 
-def _answer_questions(source: SourceSpec, reception: Reception, body: bytes) -> None:
-    verifier = verifier_for(source)
-    if type(verifier).answer is Verifier.answer:
-        return  # most providers ask nothing
-    answer = verifier.answer(_signed_request(source, reception, body))
-    if answer is not None:
-        raise AnswerInsteadError(answer)
-
-
-def _signed_request(source: SourceSpec, reception: Reception, body: bytes) -> SignedRequest:
+def _signed_request(source: SourceRules, reception: Reception, body: bytes) -> SignedRequest:
     return SignedRequest(
         headers=reception.headers,
         body=body,
-        secrets=source.all_secrets,
-        auth_config=source.auth_config,
+        secrets=source.secrets,
+        auth_config=source.spec.auth_config,
         now_s=time.time(),
         path=reception.path,
         query=reception.query,

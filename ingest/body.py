@@ -27,9 +27,8 @@ MAX_DISCARD_BYTES = 4_194_304
 _DISCARD_S = 2.0
 
 
-def never() -> bool:
+def nothing() -> None:
     """For those who cannot tell."""
-    return False
 
 
 MAX_BEGINNING_BYTES = 8_192
@@ -78,7 +77,7 @@ class BodyReader:
         headers: of the request.
         budget: what all bodies share.
         deadline_s: seconds from the beginning of `read` to the last byte.
-        is_ready: whether the rest of it is there: a timer costs as much as verifying a signature.
+        take_ready: the whole body if it is there already, else `None`: a timer costs as much as verifying a signature.
 
     Attributes:
         received_bytes: how many bytes of it were read.
@@ -92,14 +91,14 @@ class BodyReader:
         budget: BodyBudget,
         *,
         deadline_s: float = BODY_DEADLINE_S,
-        is_ready: Callable[[], bool] = never,
+        take_ready: Callable[[], bytes | None] = nothing,
     ) -> None:
         self._receive = receive
         self._headers = headers
         self._budget = budget
         self._deadline_s = deadline_s
         self._read: bytes | bytearray = b""
-        self._is_ready = is_ready
+        self._take_ready = take_ready
         self._held_bytes = 0
         self.received_bytes = 0
         self.complete = False
@@ -114,11 +113,13 @@ class BodyReader:
         declared = self._headers.text("content-length")
         if declared.isdigit() and int(declared) > max_bytes:
             raise _too_large(max_bytes)
-        if self._is_ready():
-            await self._next(max_bytes)
+        ready = self._take_ready()
+        if ready is not None:
+            self._count(ready, complete=True)
+            self._take(ready, max_bytes)
+            return ready
         try:
-            if not self.complete:
-                await self._rest(max_bytes)
+            await self._rest(max_bytes)
         except TimeoutError:
             raise ProblemError(408, "body_too_slow", f"no complete body after {self._patience_s():.3g} s") from None
         return bytes(self._read)
@@ -164,7 +165,9 @@ class BodyReader:
         return min(self._deadline_s, BODY_GRACE_S + self.received_bytes / LEAST_BYTES_PER_S)
 
     async def _next(self, max_bytes: int) -> None:
-        chunk = await self._message()
+        self._take(await self._message(), max_bytes)
+
+    def _take(self, chunk: bytes, max_bytes: int) -> None:
         try:
             if self.received_bytes > max_bytes:
                 raise _too_large(max_bytes)
@@ -188,9 +191,12 @@ class BodyReader:
         if message["type"] == "http.disconnect":
             raise SenderGoneError
         chunk: bytes = message.get("body", b"")
-        self.received_bytes += len(chunk)
-        self.complete = not message.get("more_body", False)
+        self._count(chunk, complete=not message.get("more_body", False))
         return chunk
+
+    def _count(self, chunk: bytes, *, complete: bool) -> None:
+        self.received_bytes += len(chunk)
+        self.complete = complete
 
 
 def _too_large(max_bytes: int) -> ProblemError:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ingest.config_index import ConfigIndex
+from ingest.source_rules import SourceRules
 from runtime.problem import ProblemError
 from runtime.refresh import NotCurrentError, Refresher
 from runtime.tables import ConfigTables
@@ -10,13 +11,25 @@ from schemas.config import SourceSpec, TopicSpec
 from schemas.ids import RECORD_ID, RESERVED_PREFIX
 from schemas.stored import Record
 
+MAX_READY = 100_000
+"""Topics whose rules are kept worked out, half a KiB each; more are worked out again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A topic and its source."""
+    """A topic and the rules of its source."""
 
     topic: TopicSpec
+    source: SourceRules
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A destination, and the records that it was made of."""
+
+    topic: Record[TopicSpec]
     source: Record[SourceSpec]
+    destination: Destination
 
 
 class Directory:
@@ -32,12 +45,13 @@ class Directory:
         self._tables = tables
         self._index = index
         self._refresher = refresher
+        self._ready: dict[str, _Ready] = {}
 
     async def find(self, topic_id: str) -> Destination:
         """The topic with that id and its source.
 
         Raises:
-            ProblemError: 404 there is none; 503 nobody can tell now.
+            ProblemError: 403 nothing here verifies its senders; 404 there is none; 503 nobody can tell now.
         """
         if not RECORD_ID.fullmatch(topic_id):
             raise ProblemError(404, "topic_not_found", "there is no such topic")
@@ -49,7 +63,7 @@ class Directory:
         """As `find`, in tables that hold everything written before the call.
 
         Raises:
-            ProblemError: 404 there is none; 503 nobody can tell now.
+            ProblemError: 403 nothing here verifies its senders; 404 there is none; 503 nobody can tell now.
         """
         await self._refresh()
         found = self._known(topic_id)
@@ -57,11 +71,11 @@ class Directory:
             raise self._missing(topic_id)
         return found
 
-    async def find_source(self, source_id: str) -> SourceSpec:
-        """The source with that id.
+    async def find_source(self, source_id: str) -> SourceRules:
+        """The rules of the source with that id.
 
         Raises:
-            ProblemError: 404 there is none; 503 nobody can tell now.
+            ProblemError: 403 nothing here verifies its senders; 404 there is none; 503 nobody can tell now.
         """
         if not RECORD_ID.fullmatch(source_id):
             raise _no_source(source_id)
@@ -72,7 +86,7 @@ class Directory:
         source = self._source(source_id)
         if source is None:
             raise _no_source(source_id)
-        return source.spec
+        return SourceRules.of(source.spec)
 
     async def default_topic(self, source_id: str) -> str:
         """The id of the topic that stands for a source: the one with the source's id, else its only one.
@@ -113,7 +127,18 @@ class Directory:
             return None  # also when an older release took such a record: nobody may post what Hooklog itself tells
         topic = self._tables.topic(topic_id)
         source = self._source(topic.spec.source_id) if topic else None
-        return Destination(topic.spec, source) if topic and source else None
+        ready = self._ready.get(topic_id)
+        if ready is not None and ready.topic is topic and ready.source is source:
+            return ready.destination
+        self._ready.pop(topic_id, None)
+        return self._made_ready(topic, source) if topic and source else None
+
+    def _made_ready(self, topic: Record[TopicSpec], source: Record[SourceSpec]) -> Destination:
+        if len(self._ready) >= MAX_READY:
+            self._ready.clear()
+        destination = Destination(topic.spec, SourceRules.of(source.spec))
+        self._ready[topic.spec.id] = _Ready(topic, source, destination)
+        return destination
 
     def _source(self, source_id: str) -> Record[SourceSpec] | None:
         # One that our keys do not open is not gone, and what it said before may let in whom it was changed against.

@@ -82,7 +82,7 @@ class IngestEndpoint:
             if stored is not None:
                 self._note_accepted(*stored, reception)
             return
-        several = several_in(reception, received.verifier, received.body)
+        several = several_in(reception, received.destination.source.verifier, received.body)
         self._acceptor.charge(reception, received, 1 if several is None else len(several.items))
         if several is None:
             event, duplicate = await self._acceptor.accept(reception, received)

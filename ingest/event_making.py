@@ -41,21 +41,21 @@ def make_event(
         common: what all events of the request have.
         among: tells it from the other items of its request; empty when it is the only one.
     """
-    topic, verifier = received.destination.topic, received.verifier
+    topic, source = received.destination.topic, received.destination.source
     identity = identify(
         topic,
         # A type or an id is told to everybody: a rule of a topic must not make one of a sender's credentials.
         reception.headers.without(reception.credentials or frozenset()),
         item.body,
-        event_type=verifier.event_type,
-        dedup_id=verifier.dedup_id,
+        event_type=source.verifier.event_type,
+        dedup_id=source.verifier.dedup_id,
         told=item.told,
         item=among,
     )
     event = Event(
         event_id=new_id(),
         topic_id=topic.id,
-        source_id=received.destination.source.spec.id,
+        source_id=source.spec.id,
         event_type=identity.event_type,
         received_ms=common.received_ms,
         body=item.body,

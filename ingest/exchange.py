@@ -9,8 +9,8 @@ from functools import lru_cache
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-BODY_IS_READY = "hooklog.body_is_ready"
-"""In the scope: says whether `receive` gives the rest of the body without waiting, so that nobody need set a timer."""
+READY_BODY = "hooklog.ready_body"
+"""In the scope: gives the body if it is all there, so that nobody need set a timer and wait; else `None`."""
 
 JSON = (b"content-type", b"application/json")
 
@@ -32,28 +32,30 @@ class Exchange:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the interface
         """Runs the application."""
-        scope[BODY_IS_READY] = self._body_is_ready
+        scope[READY_BODY] = self._ready_body
         await self._app(scope, self.receive, self.send)
 
-    def _body_is_ready(self) -> bool:
+    def _ready_body(self) -> bytes | None:
         cycle = self._cycle
-        return not (
+        if (
             self._given
             or cycle.more_body
             or cycle.waiting_for_100_continue
             or cycle.disconnected
             or cycle.response_complete
-        )
-
-    async def receive(self) -> Message:
-        """ASGI's."""
-        cycle = self._cycle
-        if not self._body_is_ready():
-            return await cycle.receive()  # type: ignore[return-value] # as above
+        ):
+            return None
         self._given = True
         cycle.flow.resume_reading()
         cycle.message_event.clear()
         body, cycle.body = bytes(cycle.body), bytearray()
+        return body
+
+    async def receive(self) -> Message:
+        """ASGI's."""
+        body = self._ready_body()
+        if body is None:
+            return await self._cycle.receive()  # type: ignore[return-value] # as above
         return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(self, message: Message) -> None:

@@ -146,7 +146,12 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """From here on, nobody waits for the rest of the body."""
-        super().on_response_complete()
+        # As upstream, but for a timer that our clock makes needless.
+        self.server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            if self.pipeline:
+                self._start_asgi_task(*self.pipeline.pop())  # type: ignore[arg-type] # as above
         if not self._in_message:
             if self.cycle.response_complete:  # else the next one is in work already
                 self._idle_since_s = self.loop.time()

@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 
 from starlette.types import Receive, Scope
 
-from ingest.body import BodyBudget, BodyReader, never
-from ingest.exchange import BODY_IS_READY
+from ingest.body import BodyBudget, BodyReader, nothing
+from ingest.exchange import READY_BODY
 from ingest.redact import kept_headers
+from ingest.source_rules import SourceRules
 from rules.admission import allowance
 from rules.request_headers import RequestHeaders
-from rules.verify import Verifier
-from schemas.config import SourceSpec
 
 MAX_CONTENT_TYPE_CHARS = 256
 """A media type with its parameters; RFC 6838 allows 127 characters for each half of the type alone."""
@@ -69,17 +68,17 @@ class Reception:
             wanted_source=params.get("source_id", ""),
             headers=headers,
             source_ip=client[0] if client else "",
-            body=BodyReader(receive, headers, budget, is_ready=scope.get(BODY_IS_READY, never)),
+            body=BodyReader(receive, headers, budget, take_ready=scope.get(READY_BODY, nothing)),
             path=scope.get("raw_path") or scope["path"].encode(),
             query=scope.get("query_string", b""),
         )
 
-    def at_source(self, source: SourceSpec, verifier: Verifier) -> None:
+    def at_source(self, rules: SourceRules) -> None:
         """Notes whose rules apply; what held a credential by the rules noted before is still taken for one."""
-        self.source_id = source.id
-        self.prompt_answer = verifier.prompt_answer
-        self.credentials = verifier.credential_headers(source.auth_config) | (self.credentials or frozenset())
-        self.secrets += tuple(source.all_secrets)
+        self.source_id = rules.spec.id
+        self.prompt_answer = rules.verifier.prompt_answer
+        self.credentials = rules.credentials | (self.credentials or frozenset())
+        self.secrets += rules.secrets
 
     @property
     def content_type(self) -> str:

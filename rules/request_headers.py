@@ -22,9 +22,15 @@ class RequestHeaders:
 
     def without(self, names: AbstractSet[str]) -> "RequestHeaders":
         """The same but for some, whose names are in lower case."""
-        if not any(name in self._values for name in map(_raw, names)):
+        hidden = [raw for name in names if (raw := _raw(name)) in self._values]
+        if not hidden:
             return self
-        return RequestHeaders(pair for pair in self.pairs if as_text(pair[0]) not in names)
+        others = RequestHeaders(())
+        others.pairs = tuple([pair for pair in self.pairs if pair[0] not in hidden])
+        others._values = dict(self._values)
+        for raw in hidden:
+            del others._values[raw]
+        return others
 
     def all(self, name: str) -> list[bytes]:
         """Every value of a header, whatever case its name is written in."""

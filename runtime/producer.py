@@ -10,8 +10,9 @@ from functools import lru_cache
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.partitioner import murmur2
 from aiokafka.structs import RecordMetadata
+
+from runtime.murmur2 import murmur2
 
 MAX_CACHED_KEY_BYTES = 128
 """Ids are shorter; what others produce as a key may be of any length."""
@@ -44,7 +45,7 @@ class LeanProducer(AIOKafkaProducer):  # type: ignore[misc] # aiokafka ships no 
 
 @lru_cache(maxsize=16_384)  # the keys of subscriptions, again and again
 def _hash_of(key: bytes) -> int:
-    return int(murmur2(key))
+    return murmur2(key)
 
 
 @lru_cache(maxsize=4_096)
