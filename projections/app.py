@@ -21,6 +21,7 @@ from projections.query.readers import LOG_SETTINGS, SETTINGS, Readers
 from projections.query.replay_selection import CHOICE_SETTINGS
 from projections.query.replays import Replayer
 from projections.query.resend import Resender
+from projections.sealing.sealer import Sealer
 from projections.writer.metrics import WriterMetrics
 from projections.writer.records import GROUP, Records, Revoked
 from projections.writer.rows import PROJECTIONS
@@ -112,6 +113,7 @@ class _Service:
         self._expired = ExpiredRecords(settings.bootstrap, names, {GROUP}, _now_ms, self._registry)
         self._keys = FollowedKeys(settings.bootstrap, names)
         self._appending = False
+        self._sealer = Sealer(self._clickhouse.open_writer, settings.retention_days, self._registry)
         self._writer: Writer | None = None
         self._tables_ready = False
         self._stopping = asyncio.Event()
@@ -140,6 +142,7 @@ class _Service:
 
     def _stop(self) -> None:
         self._stopping.set()
+        self._sealer.stop()
         if self._writer is not None:
             self._writer.stop()
 
@@ -194,12 +197,16 @@ class _Service:
         self._tables_ready = True
         for readers in (self._logs, self._stats, self._choosers, self._sql):
             readers.start()
+        sealing = asyncio.create_task(self._sealer.run())
         try:
             if await self._until_broker():
                 self._writer = Writer(client, self._open_records, WriterMetrics(self._registry))
                 await self._writer.run()
         finally:
+            self._sealer.stop()
+            await asyncio.wait({sealing})
             await asyncio.to_thread(self._close, client)
+            sealing.result()
 
     async def _connect(self) -> None:
         """Starts the appender as soon as a broker answers."""

@@ -47,6 +47,10 @@ class Settings(BaseSettings):
     clickhouse_url: str = ""
     """`http://user:password@host:8123/database`; empty means the embedded engine."""
 
+    retention_days: int = Field(default=90, ge=2, le=3_650)
+    """How long ClickHouse keeps events, dispatches, deliveries and attempts. It is no limit of disk alone: what Kafka
+    still has and ClickHouse does not is stored again by a rebuild, and goes at once."""
+
     ingest_url: str = ""
     """Where the commands find ingest, such as `https://hooks.example.com`; empty is this host and port."""
     query_url: str = ""
