@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 from projections.followed_keys import FollowedKeys
 from projections.migrate import MigrationChangedError, migrate
 from projections.query.api import Parts, build_api
-from projections.query.readers import LOG_SETTINGS, SETTINGS, Readers
+from projections.query.readers import LOG_SETTINGS, SETTINGS, STATS_SETTINGS, Readers
 from projections.query.replay_selection import CHOICE_SETTINGS
 from projections.query.replays import Replayer
 from projections.query.resend import Resender
@@ -105,7 +105,7 @@ class _Service:
         self._clickhouse: ClickHouse = clickhouse_of(settings, USERS_CONFIG)
         self._registry = CollectorRegistry()
         self._logs = Readers(self._clickhouse, LOG_READERS, LOG_SETTINGS)
-        self._stats = Readers(self._clickhouse, STATS_READERS, LOG_SETTINGS)
+        self._stats = Readers(self._clickhouse, STATS_READERS, STATS_SETTINGS)
         self._choosers = Readers(self._clickhouse, CHOOSERS, CHOICE_SETTINGS)
         self._sql = Readers(self._clickhouse, SQL_READERS, SETTINGS)
         names = StreamNames(settings.kafka_prefix)

@@ -1,8 +1,6 @@
 """The hourly figures are those of an independent count, whoever seals, however rows come, and whatever expired."""
 
-import json
 import random
-from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +12,7 @@ from projections.sealing.durations import COUNTED_AT, MAX_ERROR, counted_at
 from projections.sealing.marks import read_marks, unsealed_hours
 from projections.sealing.seal import HOUR_S, seal
 from runtime.clickhouse import Client
+from tests.attempt_books import Row, counted, rows_of, store
 from tests.clickhouse_fixture import engine
 from tests.clickhouse_fixture import writer as empty_writer
 
@@ -21,11 +20,7 @@ __all__ = ["empty_writer", "engine"]
 
 DAYS = 90
 LONGEST_MS = 2**32 - 1
-SUBSCRIPTIONS = {"billing": ("orders",), "all": ("orders", "refunds")}
-STATES = ("SUCCESS", "FAILED", "RETRYING", "CANCELLED")
 FIGURES = "attempts, successes, failures, retries, ended_success, ended_failed, ended_cancelled, durations"
-
-Row = dict[str, Any]
 
 
 @pytest.fixture
@@ -33,60 +28,6 @@ def writer(empty_writer: Client) -> Client:
     for table in ("stats_by_subscription", "stats_by_topic", "seals"):
         empty_writer.command(f"ALTER TABLE {table} DROP PARTITION ALL")
     return empty_writer
-
-
-def rows_of(seed: int, count: int, now_s: int, hours: int = 40) -> list[Row]:
-    """Attempts, ends without one and parkings; some deliveries end twice, in one hour or in two."""
-    chance = random.Random(seed)
-    rows: list[Row] = []
-    for number in range(count):
-        subscription = chance.choice(list(SUBSCRIPTIONS))
-        kind = chance.choice(("attempt", "attempt", "attempt", "outcome", "parked"))
-        started_s = now_s - chance.randrange(hours * HOUR_S)
-        row = {
-            "delivery_id": f"d{number}",
-            "event_id": f"e{number}",
-            "subscription_id": subscription,
-            "topic_id": chance.choice(SUBSCRIPTIONS[subscription]),
-            "source_id": "shop",
-            "event_type": chance.choice(("created", "paid")),
-            "kind": kind,
-            "attempt": chance.randrange(1, 4),
-            "status": "RETRYING" if kind == "parked" else "CANCELLED" if kind == "outcome" else chance.choice(STATES),
-            "started_at": started_s,
-            "duration_ms": chance.choice((0, 3, 63, 64, 65, chance.randrange(1 << chance.randrange(1, 32)))),
-            "_partition": 0,
-            "_offset": len(rows),
-        }
-        rows.append(row)
-        if chance.random() < 0.1:
-            again = {"started_at": started_s - chance.choice((1, HOUR_S)), "_offset": len(rows)}
-            rows.append(row | again)
-    return rows
-
-
-def store(client: Client, rows: Sequence[Row]) -> None:
-    client.raw_insert("attempts", insert_block=b"\n".join(json.dumps(row).encode() for row in rows), fmt="JSONEachRow")
-
-
-def counted(rows: Sequence[Row], *keys: str) -> dict[tuple[Any, ...], tuple[Any, ...]]:
-    """The books: figures by hour and keys, each record once."""
-    groups: dict[tuple[Any, ...], dict[int, Row]] = defaultdict(dict)
-    for row in rows:
-        groups[(row["started_at"] // HOUR_S * HOUR_S, *(row[key] for key in keys))][row["_offset"]] = row
-    return {group: figures(list(found.values())) for group, found in groups.items()}
-
-
-def figures(rows: Sequence[Row]) -> tuple[Any, ...]:
-    made = [row for row in rows if row["kind"] == "attempt"]
-    good = sum(row["status"] == "SUCCESS" for row in made)
-    ends = [
-        len({row["delivery_id"] for row in rows if row["status"] == state})
-        for state in ("SUCCESS", "FAILED", "CANCELLED")
-    ]
-    durations = Counter(counted_at(row["duration_ms"]) for row in made)
-    retries = sum(row["attempt"] > 1 for row in made)
-    return (len(made), good, len(made) - good, retries, *ends, dict(durations))
 
 
 def stored(client: Client, table: str, *keys: str) -> dict[tuple[Any, ...], tuple[Any, ...]]:

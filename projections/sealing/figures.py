@@ -5,6 +5,7 @@ delivery that ended counts once an hour and state; one that a crash ended twice,
 second request does.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from projections.sealing.durations import COUNTED_AT
@@ -26,6 +27,9 @@ FIGURES = {
 
 HOUR = "toStartOfHour(started_at)"
 
+OF_HOURS = f"toUnixTimestamp({HOUR}) IN {{hours:Array(UInt32)}}"
+"""SQL for attempts of certain hours; it binds them as epoch seconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class HourlyTable:
@@ -43,3 +47,20 @@ class HourlyTable:
 BY_SUBSCRIPTION = HourlyTable("stats_by_subscription", ("subscription_id", "topic_id"))
 BY_TOPIC = HourlyTable("stats_by_topic", ("topic_id", "source_id", "event_type"))
 HOURLY_TABLES = (BY_SUBSCRIPTION, BY_TOPIC)
+
+
+def figures_of(keys: Iterable[str], within: str, condition: str = "1") -> str:
+    """SQL for hourly figures, computed from the attempts: `hour`, the keys, then `FIGURES`.
+
+    Args:
+        keys: columns of attempts.
+        within: SQL for the times of attempts; it may name `started_at` alone.
+        condition: SQL for what else must hold.
+    """
+    columns = ", ".join(("hour", *keys))
+    figures = ", ".join(f"{sql} AS {name}" for name, sql in FIGURES.items())
+    # Two rows of one record agree in their time, so it is looked at before they become one: far less is read.
+    return (
+        f"SELECT {HOUR} AS {columns}, {figures} FROM attempts FINAL"  # noqa: S608 - names are ours
+        f" PREWHERE {within} WHERE {condition} GROUP BY {columns}"
+    )

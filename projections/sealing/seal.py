@@ -5,11 +5,11 @@ was written after its mark, so that the next pass finds it.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 
-from projections.sealing.figures import FIGURES, HOUR, HOURLY_TABLES, HourlyTable
+from projections.sealing.figures import FIGURES, HOURLY_TABLES, OF_HOURS, HourlyTable, figures_of
 from projections.sealing.marks import Marks, read_marks, store_mark, unsealed_hours
 from runtime.clickhouse import Client
 
@@ -51,7 +51,7 @@ def seal(
     marks = read_marks(client)
     if marks.now_us / 1_000_000 - marks.mark_s < at_least_s:
         return None
-    marks = marks._replace(complete_from_s=_complete_from_s(marks, retention_days))
+    marks = marks._replace(complete_from_s=complete_from_s(marks, retention_days))
     hours = unsealed_hours(client, marks, marks.complete_from_s)
     for _, day in groupby(hours, lambda hour_s: hour_s // DAY_S):
         # A day at a time bounds what is held in memory.
@@ -62,9 +62,12 @@ def seal(
     return Sealed(len(hours), marks.now_us)
 
 
-def _complete_from_s(marks: Marks, retention_days: int) -> int:
-    # An hour later than the first row expires, so that none does while it is read. What was passed once stays passed:
-    # a longer retention brings nothing back.
+def complete_from_s(marks: Marks, retention_days: int) -> int:
+    """The first hour of which no attempt has expired; epoch seconds.
+
+    An hour later than the first row expires, so that none does while it is read. What was passed once stays passed: a
+    longer retention brings nothing back.
+    """
     kept_s = marks.now_us // 1_000_000 - retention_days * DAY_S
     return max(marks.complete_from_s, (kept_s // HOUR_S + 2) * HOUR_S)
 
@@ -80,33 +83,15 @@ def _seal_day(client: Client, hours: list[int], mark_us: int, go_on: Callable[[]
     return True
 
 
-def figures_of(keys: Iterable[str], condition: str = "", first: str = "first", end: str = "end") -> str:
-    """SQL for hourly figures, computed from the attempts: `hour`, the keys, then `FIGURES`.
-
-    It binds `hours`, epoch seconds, and the beginning of the first and the end of the last of them.
-
-    Args:
-        keys: columns of attempts.
-        condition: more that must hold, as ` AND …`.
-        first: the parameter with the beginning.
-        end: the parameter with the end.
-    """
-    columns = ", ".join(keys)
-    figures = ", ".join(f"{sql} AS {name}" for name, sql in FIGURES.items())
-    return (
-        f"SELECT {HOUR} AS hour, {columns}, {figures} FROM attempts FINAL"  # noqa: S608 - names are ours
-        # Two rows of one record agree in their time, so it may be looked at before they become one.
-        f" PREWHERE started_at >= toDateTime({{{first}:Int64}}, 'UTC')"
-        f" AND started_at < toDateTime({{{end}:Int64}}, 'UTC')"
-        f" WHERE toUnixTimestamp(hour) IN {{hours:Array(UInt32)}}{condition} GROUP BY hour, {columns}"
-    )
-
-
 def _insert(table: HourlyTable) -> str:
     columns = ", ".join(("hour", *table.keys, *FIGURES))
+    within = (
+        "started_at >= toDateTime({first:Int64}, 'UTC') AND started_at < toDateTime({end:Int64}, 'UTC')"
+        f" AND {OF_HOURS}"
+    )
     return (
-        f"INSERT INTO {table.name} ({columns}, sealed_at)"  # noqa: S608 - as above
-        f" SELECT {columns}, fromUnixTimestamp64Micro({{mark:Int64}}, 'UTC') FROM ({figures_of(table.keys)})"
+        f"INSERT INTO {table.name} ({columns}, sealed_at)"  # noqa: S608 - names are ours
+        f" SELECT {columns}, fromUnixTimestamp64Micro({{mark:Int64}}, 'UTC') FROM ({figures_of(table.keys, within)})"
     )
 
 
