@@ -21,6 +21,7 @@ from projections.query.readers import LOG_SETTINGS, SETTINGS, STATS_SETTINGS, Re
 from projections.query.replay_selection import CHOICE_SETTINGS
 from projections.query.replays import Replayer
 from projections.query.resend import Resender
+from projections.retention import apply_retention
 from projections.sealing.sealer import Sealer
 from projections.writer.metrics import WriterMetrics
 from projections.writer.records import GROUP, Records, Revoked
@@ -240,6 +241,7 @@ class _Service:
         self._clickhouse.create_database()
         client = self._clickhouse.open_writer()
         migrate(client)
+        apply_retention(client, self._settings)
         return client
 
     async def _until_broker(self) -> bool:
