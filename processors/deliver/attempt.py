@@ -19,12 +19,12 @@ from processors.deliver.egress import Egress, Exchange
 from processors.deliver.failing import FailingSubscriptions
 from processors.deliver.gone import GoneSubscriptions
 from processors.deliver.job import Job
-from processors.deliver.payload import TransformFailedError, formed
 from processors.deliver.request import headers_of
 from processors.metrics import WorkerMetrics
 from processors.operations.kinds import dead_letter, unreadable
 from processors.operations.tell import Operations, record_of
 from rules.ladder import Ladder
+from rules.payload import TransformFailedError, formed
 from rules.retry import EXPIRED, Answer, Chance, NextStep, after_failure, end_ms_of
 from rules.shown_url import shown_url
 from runtime.kafka import Appender, Outgoing, RecordTooLargeError

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from aiokafka import ConsumerRecord
 from msgspec.structs import replace
 
-from processors.dispatch.join import delivery_of
 from processors.dispatch.reading import Reading
+from rules.made_delivery import delivery_of
 from rules.match import judge, topics_named_for
 from rules.view import EventView
 from schemas.config import SubscriptionSpec
