@@ -26,6 +26,7 @@ from projections.writer.records import GROUP, Records, Revoked
 from projections.writer.rows import PROJECTIONS
 from projections.writer.writer import Writer
 from rules.address_guard import AddressGuard
+from rules.addresses import AddressPolicy
 from rules.forwarded import client_address
 from runtime.answer_headers import ANSWER_HEADERS
 from runtime.authorizer import Authorizer
@@ -153,6 +154,8 @@ class _Service:
             sql=self._sql,
             resender=Resender(self._logs, self._appender, _now_ms),
             replayer=Replayer(self._logs, self._choosers, self._appender, _now_ms),
+            choosers=self._choosers,
+            egress=AddressPolicy.of(self._settings.egress_networks),
             now_ms=_now_ms,
             clocks_apart_ms=self._settings.clocks_apart_ms,
         )
