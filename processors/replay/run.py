@@ -18,7 +18,16 @@ from runtime.settings import Settings
 from runtime.tables import ConfigTables
 from schemas.delivery import encode_delivery
 from schemas.headers import MalformedRecordError
-from schemas.replay import Chunk, Destination, Item, Replay, ReplayState, decode_replay_record, encode_replay_record
+from schemas.replay import (
+    COPIED,
+    Chunk,
+    Destination,
+    Item,
+    Replay,
+    ReplayState,
+    decode_replay_record,
+    encode_replay_record,
+)
 from schemas.streams import DELIVERIES, EVENTS, REPLAYS, StreamNames
 
 log = structlog.get_logger(__name__)
@@ -91,6 +100,8 @@ class Run:
                 if not self.cancelled.is_set() and first + count > self._replay.position:
                     await self._chunk(reader, offset, self._replay.position - first, count)
                 first += count
+        if not self.cancelled.is_set():  # chunks that are not there any more
+            self._count(sent=0, skipped=Counter({CHUNK_EXPIRED: replay.items - self._replay.position}))
         ended = ReplayState.CANCELLED if self._replay.position < replay.items else ReplayState.DONE
         await self._report(ended)
         log.info("replay_ended", replay_id=replay.replay_id, state=ended, sent=self._replay.sent)
@@ -124,7 +135,8 @@ class Run:
         """Each item with what stands where its event should."""
         for partition, some in groupby(chunk.items[begin:], key=lambda item: item.partition):
             items = list(some)
-            place = TopicPartition(self._parts.names(EVENTS), partition)
+            copied = partition == COPIED
+            place = self._place if copied else TopicPartition(self._parts.names(EVENTS), partition)
             if partition >= self._parts.settings.partitions:  # of another cluster, which the tables have outlived
                 for item in items:
                     yield item, chunk.destinations[item.destination], None

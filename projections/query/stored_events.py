@@ -1,7 +1,6 @@
 """Events as the tables keep them, whole, for what rules make of them: in batches that fit into memory."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from projections.query.lookups import PAYLOADS, earliest_ms
@@ -26,7 +25,7 @@ class EventKey(NamedTuple):
     """What an event is found by, and how much it is."""
 
     event_id: str
-    received_at: datetime
+    received_ms: int
     payload_bytes: int
 
 
@@ -46,7 +45,7 @@ def batches(keys: Iterable[EventKey]) -> Iterator[list[EventKey]]:
 
 def read_events(client: Client, batch: list[EventKey]) -> dict[str, Event]:
     """The events of a batch by id; one whose payload is not kept whole is not among them."""
-    times = [epoch_ms_of(key.received_at) for key in batch]
+    times = [key.received_ms for key in batch]
     found = client.query(
         f"SELECT {_COLUMNS} FROM events FINAL WHERE event_id IN {{ids:Array(String)}}"  # noqa: S608 - names are ours
         " AND received_at >= fromUnixTimestamp64Milli({first:Int64}, 'UTC')"

@@ -73,7 +73,7 @@ def choose(client: Client, wanted: Condition) -> Choice:
         f" WHERE {part} GROUP BY event_id"
     )
     found = client.query(
-        "SELECT event_id, min(received_at) AS at, max(payload_bytes) AS size, max(twice), max(bad)"  # noqa: S608 - as above
+        "SELECT event_id, toUnixTimestamp64Milli(min(received_at)) AS at, max(payload_bytes), max(twice), max(bad)"  # noqa: S608 - as above
         f" FROM events FINAL LEFT JOIN ({fates}) AS fates USING (event_id)"
         f" WHERE {part} GROUP BY event_id ORDER BY at, event_id LIMIT {2 * MAX_EVENTS}",
         parameters=wanted.parameters | {"one_in": one_in},
