@@ -14,12 +14,15 @@ from projections.query.replay_request import ReplayRequest
 from projections.query.replay_selection import CHOICE_SETTINGS, Selected, read_selected, selection_of
 from projections.query.replay_where import judge_where
 from projections.query.resend import REFERRED_MS
-from projections.writer.rows import dispatch_rows, event_rows
+from projections.writer.rows import Row, dispatch_rows, event_rows
 from runtime.clickhouse import Client, EmbeddedClickHouse
+from runtime.kafka import NotStoredError
+from runtime.log_range import LogRange
 from runtime.problem import ProblemError
 from schemas.dispatch import Dispatch, encode_dispatch
 from schemas.event import encode_event
 from schemas.ids import derived_id
+from schemas.streams import EVENTS, StreamNames
 from tests.clickhouse_fixture import engine, writer
 from tests.projections_fixture import make_event
 from tests.test_try import NOW_MS, Stored
@@ -34,6 +37,7 @@ EVERYTHING: dict[str, Any] = {"to": "new", "mode": "all", "since": str(NOW_MS - 
 def reader(engine: EmbeddedClickHouse, writer: Client) -> Iterator[Client]:
     """Reads tables with forty events, an hour to forty days old, in two partitions."""
     writer.command("ALTER TABLE dispatches DROP PARTITION ALL")
+    rows: list[Row] = []
     for number in range(40):
         received_ms = NOW_MS - number * DAY_MS - 3_600_000
         event = make(number, received_ms)
@@ -49,10 +53,11 @@ def reader(engine: EmbeddedClickHouse, writer: Client) -> Iterator[Client]:
             config_version=1,
         )
         place = {"offset": 1_000 - number, "partition": number % 2}
-        for row in event_rows(Stored(value=event.body, headers=encode_event(event), **place)):
-            writer.raw_insert(row.table, insert_block=row.json, fmt="JSONEachRow")
-        for row in dispatch_rows(Stored(value=encode_dispatch(dispatch), **place)):
-            writer.raw_insert(row.table, insert_block=row.json, fmt="JSONEachRow")
+        rows += event_rows(Stored(value=event.body, headers=encode_event(event), **place))
+        rows += dispatch_rows(Stored(value=encode_dispatch(dispatch), **place))
+    for table in ("events", "dispatches"):
+        block = b"\n".join(row.json for row in rows if row.table == table)
+        writer.raw_insert(table, insert_block=block, fmt="JSONEachRow")
     client = engine.open_reader(CHOICE_SETTINGS)
     yield client
     client.close()
@@ -136,3 +141,8 @@ def test_a_where_over_too_much_is_refused_with_what_narrows_it(reader: Client, m
     with pytest.raises(ProblemError) as raised:
         judge_where(reader, chosen, span, "true")
     assert (raised.value.status, raised.value.code) == (504, "query_timeout")
+
+
+async def test_without_a_broker_nobody_knows_what_kafka_keeps() -> None:
+    with pytest.raises(NotStoredError):
+        await LogRange("127.0.0.1:9", StreamNames("x."), 2).of(EVENTS)

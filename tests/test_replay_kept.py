@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
+from schemas.ids import new_id
+from schemas.replay import Replay, encode_replay_record
 from tests.oracle.http import Answer, NoAnswerError, send_json
-from tests.oracle.kafka_reader import expire, read_stream
+from tests.oracle.kafka_reader import expire, produce, read_stream
 from tests.oracle.receiver import Receiver, body_of
 from tests.oracle.sender import Load, Sender
 from tests.oracle.sink import Entry
@@ -198,3 +201,21 @@ async def _until_taken(stack: Stack, key: str, fields: dict[str, Any]) -> dict[s
 
     found: dict[str, Any] = await until("an answer", taken, 60)
     return found
+
+
+async def test_a_replay_whose_chunks_are_gone_ends_and_says_so(stack: Stack) -> None:
+    lost = Replay(
+        replay_id=new_id(),
+        asked={"mode": "all"},
+        requested_by="admin",
+        rate_per_s=9,
+        total=3,
+        items=2,
+        skipped={"event_unknown": 1},
+        updated_ms=time.time_ns() // 1_000_000,
+    )
+    await produce(stack.bootstrap, "hooklog.replays", lost.replay_id.encode(), encode_replay_record(lost))
+    await rows_of(stack, f"SELECT 1 FROM replays FINAL WHERE replay_id = '{lost.replay_id}'", 1)  # noqa: S608 - ours
+    done = await ended(stack, lost.replay_id)
+    assert (done["state"], done["sent"]) == ("DONE", 0)
+    assert done["skipped"] == {"event_unknown": 1, "replay_expired": 2}

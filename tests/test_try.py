@@ -196,6 +196,16 @@ def test_what_an_apply_would_refuse_is_refused_by_the_same_field(tables: Tables)
     assert list(elsewhere) == ["tls.client_key_pem"]  # as an apply: it is not sent to another host
 
 
+def test_no_secret_of_the_tried_subscription_stands_in_an_answer(tables: Tables) -> None:
+    tables.subscription(headers={"X-Key": "********"})
+    tables.event({"n": 1})
+    secrets: dict[str, Any] = {"secret": "canary-secret", "headers": {"X-Key": "canary-header", "X-New": "canary-new"}}
+    assert "canary" not in json.dumps(tables.tried(**secrets, filter="event.none"))
+    refused = tables.refused(secret="whsec_canary!", headers={"Host": "canary-host", "X-Key": "canary\n"}, filter="(")
+    assert set(refused) == {"secret", "headers", "filter"}
+    assert "canary" not in json.dumps(refused)
+
+
 def test_too_many_events_are_looked_at_in_part_and_the_answer_says_so(
     tables: Tables, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -43,6 +43,9 @@ REPORT_S = 1.0
 ids, which the deliver agent drops."""
 
 CHUNK_EXPIRED = "replay_expired"
+
+MAX_NAMED = 100
+"""Skipped events that a run names in the log; all of them are counted."""
 
 Found = tuple[Item, Destination, ConsumerRecord | None]
 
@@ -84,6 +87,7 @@ class Run:
         self._still = still
         self._reported_s = 0.0
         self._next_s = time.monotonic()
+        self._named = 0
         self.cancelled = asyncio.Event()
 
     async def run(self) -> None:
@@ -161,10 +165,17 @@ class Run:
             [Outgoing(DELIVERIES, one.value, one.subscription_id.encode(), encode_delivery(one)) for one in deliveries],
             still=self._still,
         )
+        self._name_skipped((item.event_id, reason) for (item, _, _), (_, reason) in zip(batch, made, strict=True))
         skipped = Counter(reason for _, reason in made if reason)
         self._count(sent=len(batch) - skipped.total(), skipped=skipped)
         if time.monotonic() - self._reported_s >= REPORT_S:
             await self._report(ReplayState.RUNNING)
+
+    def _name_skipped(self, fates: Iterable[tuple[str, str]]) -> None:
+        for event_id, reason in fates:
+            if reason and self._named < MAX_NAMED:
+                self._named += 1
+                log.info("replay_skipped", replay_id=self._replay.replay_id, event_id=event_id, reason=reason)
 
     async def _turn(self, count: int) -> bool:
         """Waits until so many may go; whether the replay still goes on then."""

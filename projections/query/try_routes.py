@@ -24,6 +24,7 @@ from runtime.problem import ProblemError
 from schemas.config import SubscriptionSpec
 from schemas.event import Event
 from schemas.headers import rfc3339
+from schemas.ids import RECORD_ID
 
 MAX_S = 20.0
 """As long as any question may take; whoever waits behind it has a limit, too."""
@@ -84,7 +85,7 @@ class Trial:
         """
         document = self.request.document()
         name = document["id"]
-        current = read_subscription(client, name) if isinstance(name, str) else None
+        current = read_subscription(client, name) if isinstance(name, str) and RECORD_ID.fullmatch(name) else None
         spec = checked_subscription(document, current, self.egress)
         choice = self._choice(client, spec, current)
         report = Report(self.request.examples, compares=current is not None)
