@@ -6,19 +6,14 @@ from typing import Any
 
 import orjson
 from fastapi import Request
-from pydantic import ValidationError
 
 from ingest.body import BodyBudget, BodyReader
-from rules.cel import expression_faults
-from rules.certificates import UnusableTlsError, check_tls
-from rules.event_schema import event_type_errors
+from rules.config_errors import SECRET_FIELDS, FieldErrors, read_spec
 from rules.merge_patch import merge_patch
 from rules.request_headers import RequestHeaders
-from rules.sign import UnusableSecretError, signing_key
-from rules.verify import AuthConfigError, check_config
-from runtime.problem import ProblemError, field_errors
-from schemas.config import SPECS, SourceSpec, Spec, SubscriptionSpec, TopicSpec, check_unreserved
-from schemas.stored import MASK, SHOWN_ONLY, Record, map_secrets, mask_faults, secrets_in, unmasked
+from runtime.problem import ProblemError, in_short
+from schemas.config import Spec, SubscriptionSpec, TopicSpec
+from schemas.stored import MASK, SHOWN_ONLY, Record, map_secrets, unmasked
 from schemas.values import MAX_DEPTH, is_too_deep
 
 MAX_DOCUMENT_BYTES = 229_376
@@ -27,11 +22,7 @@ MAX_DOCUMENT_BYTES = 229_376
 _SECRET_BYTES = 24
 """Standard Webhooks: between 24 and 64 random bytes."""
 
-_SECRET_FIELDS = ("secret", "secrets")
-_EXPRESSION_FIELDS = ("filter", "transform")
-
 Document = dict[str, Any]
-FieldErrors = list[dict[str, str]]
 
 
 async def read_document(request: Request, budget: BodyBudget) -> Document:
@@ -88,8 +79,8 @@ def with_kept_secrets(kind: str, document: Document, current: Record[Spec] | Non
     if current is None or kind == TopicSpec.kind:
         return document
     document = unmasked(document, current.spec.model_dump())
-    known = current.spec.model_dump(include=set(_SECRET_FIELDS), exclude_none=True)
-    if not any(name in document for name in _SECRET_FIELDS):
+    known = current.spec.model_dump(include=set(SECRET_FIELDS), exclude_none=True)
+    if not any(name in document for name in SECRET_FIELDS):
         same_use = document.get("auth_type") == getattr(current.spec, "auth_type", None)
         return document | known if same_use else document
     return document
@@ -118,77 +109,10 @@ def check_document(kind: str, document: Document) -> Spec:
     Raises:
         ProblemError: 422, with every bad field.
     """
-    errors: FieldErrors = []
-    spec: Spec | None = None
-    try:
-        spec = SPECS[kind].model_validate(document)
-    except ValidationError as error:
-        errors += field_errors(error.errors(include_input=False, include_url=False))
-    bad = {error["field"].partition(".")[0] for error in errors}
-    errors += _id_errors(spec) + _mask_errors(document)
-    if kind == SourceSpec.kind and not bad & {"auth_type", "auth_config", *_SECRET_FIELDS}:
-        errors += _auth_errors(document)
-    if kind == SubscriptionSpec.kind and not bad & {*_SECRET_FIELDS}:
-        errors += _signing_errors(document)
-    if kind == SubscriptionSpec.kind and not bad & {*_EXPRESSION_FIELDS}:
-        errors += _expression_errors(document)
-    if isinstance(spec, SubscriptionSpec):
-        errors += _tls_errors(spec)
-    if isinstance(spec, TopicSpec):
-        errors += [{"field": field, "message": message} for field, message in event_type_errors(spec.event_types)]
+    spec, errors = read_spec(kind, document, in_short)
     if errors or spec is None:
         raise _invalid(errors)
     return spec
-
-
-def _signing_secrets(document: Document) -> list[tuple[str, str]]:
-    return [(field, text) for field, text in secrets_in(document) if field.partition(".")[0] in _SECRET_FIELDS]
-
-
-def _id_errors(spec: Spec | None) -> FieldErrors:
-    try:
-        check_unreserved(spec.id if spec else "")
-    except ValueError as error:
-        return [{"field": "id", "message": str(error)}]
-    return []
-
-
-def _mask_errors(document: Document) -> FieldErrors:
-    return [{"field": field, "message": message} for field, message in mask_faults(document)]
-
-
-def _auth_errors(document: Document) -> FieldErrors:
-    secrets = [text for _, text in _signing_secrets(document)]
-    try:
-        check_config(document["auth_type"], document.get("auth_config", {}), secrets)
-    except AuthConfigError as error:
-        return [{"field": field, "message": message} for field, message in error.errors]
-    return []
-
-
-def _signing_errors(document: Document) -> FieldErrors:
-    errors = []
-    for field, text in _signing_secrets(document):
-        try:
-            signing_key(text)
-        except UnusableSecretError as error:
-            errors.append({"field": field, "message": str(error)})
-    return errors
-
-
-def _expression_errors(document: Document) -> FieldErrors:
-    faults = expression_faults(*(document.get(field) or "" for field in _EXPRESSION_FIELDS))
-    return [{"field": field, "message": message} for field, message in faults]
-
-
-def _tls_errors(spec: SubscriptionSpec) -> FieldErrors:
-    if spec.tls is None or spec.tls.client_key_pem == MASK:
-        return []  # a mask is told already
-    try:
-        check_tls(spec.tls, https=spec.is_https)
-    except UnusableTlsError as error:
-        return [{"field": error.field, "message": str(error)}]
-    return []
 
 
 def _invalid(errors: FieldErrors) -> ProblemError:

@@ -18,6 +18,7 @@ from projections.followed_keys import FollowedKeys
 from projections.migrate import MigrationChangedError, migrate
 from projections.query.api import Parts, build_api
 from projections.query.readers import LOG_SETTINGS, SETTINGS, STATS_SETTINGS, Readers
+from projections.query.replay_choice import Chooser
 from projections.query.replay_selection import CHOICE_SETTINGS
 from projections.query.replays import Replayer
 from projections.query.resend import Resender
@@ -28,6 +29,7 @@ from projections.writer.records import GROUP, Records, Revoked
 from projections.writer.rows import PROJECTIONS
 from projections.writer.writer import Writer
 from rules.address_guard import AddressGuard
+from rules.addresses import AddressPolicy
 from rules.forwarded import client_address
 from runtime.answer_headers import ANSWER_HEADERS
 from runtime.authorizer import Authorizer
@@ -41,6 +43,7 @@ from runtime.hosts import AllowedHosts
 from runtime.http_metrics import HttpMetrics
 from runtime.https_server import HttpsServer
 from runtime.kafka import Appender, wait_for_broker
+from runtime.log_range import LogRange
 from runtime.secrets_files import load_admin_key
 from runtime.settings import Settings
 from runtime.telemetry import configure_logging
@@ -111,6 +114,7 @@ class _Service:
         self._sql = Readers(self._clickhouse, SQL_READERS, SETTINGS)
         names = StreamNames(settings.kafka_prefix)
         self._appender = Appender(settings.bootstrap, names)
+        self._ranges = LogRange(settings.bootstrap, names, settings.partitions)
         self._expired = ExpiredRecords(settings.bootstrap, names, {GROUP}, _now_ms, self._registry)
         self._keys = FollowedKeys(settings.bootstrap, names)
         self._appending = False
@@ -156,7 +160,9 @@ class _Service:
             stats=self._stats,
             sql=self._sql,
             resender=Resender(self._logs, self._appender, _now_ms),
-            replayer=Replayer(self._logs, self._choosers, self._appender, _now_ms),
+            replayer=Replayer(self._logs, Chooser(self._choosers, self._ranges), self._appender, _now_ms),
+            choosers=self._choosers,
+            egress=AddressPolicy.of(self._settings.egress_networks),
             now_ms=_now_ms,
             clocks_apart_ms=self._settings.clocks_apart_ms,
         )

@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -101,6 +102,11 @@ def field_errors(errors: Any) -> list[dict[str, str]]:
         }
         for error in errors
     ]
+
+
+def in_short(error: ValidationError) -> list[dict[str, str]]:
+    """The same of a document that is no record."""
+    return field_errors(error.errors(include_input=False, include_url=False))
 
 
 def _message(error: Any) -> str:

@@ -2,7 +2,8 @@
 
 All records of a replay have its id as key, so they stand in one partition in the order in which they were appended:
 first its chunks, then the replay itself, PENDING, then the replay again whenever it is further. Chunks without a replay
-behind them are of a request that failed, and mean nothing.
+behind them are of a request that failed, and mean nothing. Events that the events stream does not keep, or not for
+long enough, stand before the chunks that name them, as they stood there.
 """
 
 from enum import StrEnum
@@ -10,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from schemas.event import Event, encode_event
+from schemas.headers import Headers
 from schemas.values import decode_value
 
 CHUNK_ITEMS = 2_000
@@ -17,6 +20,12 @@ CHUNK_ITEMS = 2_000
 
 ANY_GENERATION = -1
 """Of a destination that was named: whatever the subscription is now."""
+
+
+COPIED = -1
+"""As the partition of an item: its event stands in the replays stream, with the chunk."""
+
+_COPY = "hl-copy"
 
 
 class ReplayState(StrEnum):
@@ -48,7 +57,7 @@ class Item(msgspec.Struct, frozen=True, array_like=True):
     """One event for one subscription.
 
     Attributes:
-        partition: where the event stands in the events stream.
+        partition: where the event stands in the events stream, or `COPIED`.
         offset: as above.
         event_id: to be found there; anything else is another stream than the one that was asked about.
         destination: index into the destinations of its chunk.
@@ -61,11 +70,16 @@ class Item(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="chunk"):
-    """Some of the items of a replay, by partition and offset."""
+    """Some of the items of a replay, by partition and offset.
+
+    Attributes:
+        choice: which of the requests with one idempotency key chose them.
+    """
 
     replay_id: str
     destinations: list[Destination]
     items: list[Item]
+    choice: str = ""
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="replay"):
@@ -82,6 +96,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="r
         sent: how many led to a delivery.
         skipped: reason to count, of those that did not.
         updated_ms: epoch milliseconds of this record.
+        choice: that of its chunks. Of two requests with one idempotency key the first that is stored counts.
     """
 
     replay_id: str
@@ -96,6 +111,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="r
     sent: int = 0
     skipped: dict[str, int] = {}
     updated_ms: int
+    choice: str = ""
 
 
 class Cancel(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="cancel"):
@@ -114,6 +130,16 @@ _DECODER: "msgspec.json.Decoder[ReplayRecord]" = msgspec.json.Decoder(ReplayReco
 def encode_replay_record(record: ReplayRecord) -> bytes:
     """A record's value, JSON."""
     return msgspec.json.encode(record)
+
+
+def encode_copy(event: Event) -> list[tuple[str, bytes]]:
+    """The headers of an event's copy; its value is `event.body`, as in the events stream."""
+    return [*encode_event(event), (_COPY, b"1")]
+
+
+def is_copy(headers: Headers) -> bool:
+    """Whether a record of the stream is the copy of an event: it says nothing of a replay."""
+    return any(name == _COPY for name, _ in headers)
 
 
 def decode_replay_record(value: bytes | None) -> ReplayRecord:

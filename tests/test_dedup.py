@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from ingest.recent import MAX_RECENT, RecentIds
-from processors.dispatch.reading import MAX_CARRIED_BYTES, Reading
+from processors.dispatch.reading import Reading
 from rules.dedup import WINDOW_MS, First, Sighting, find_duplicates
+from rules.made_delivery import MAX_CARRIED_BYTES
 from schemas.delivery import BodyRef
 from schemas.event import Event, encode_event
 from schemas.streams import MAX_RECORD_BYTES

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from processors.deliver.payload import formed
 from rules.cel import expression_faults
+from rules.payload import formed
 from rules.view import MATCHED, EventView
 from schemas.config import SubscriptionSpec
 from schemas.delivery import Delivery

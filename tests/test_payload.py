@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.deliver.payload import CLOUDEVENTS_JSON, JSON, MAX_TRANSFORMED_BYTES, TransformFailedError, formed
+from rules.payload import CLOUDEVENTS_JSON, JSON, MAX_TRANSFORMED_BYTES, TransformFailedError, formed
 from schemas.config import SubscriptionSpec
 from schemas.delivery import Delivery
 

@@ -13,17 +13,19 @@ from processors.replay.book import ORPHAN_MS, Book
 from processors.replay.log_reader import MAX_READ_OVER, LogReader
 from processors.replay.remake import Remaker
 from projections.query.replay_selection import Selected
-from projections.query.replays import chunks_of
+from projections.query.replays import chunks_of, keyed_id, same_key
 from projections.writer.replay_rows import replay_version
+from projections.writer.rows import replay_rows
 from rules.retry import end_ms_of
 from runtime.kafka import Appender, Outgoing
 from runtime.settings import Settings
 from runtime.streams import create_streams
 from schemas.config import SubscriptionSpec
-from schemas.event import encode_event
+from schemas.event import decode_event, encode_event
 from schemas.ids import new_id
 from schemas.replay import (
     CHUNK_ITEMS,
+    COPIED,
     Cancel,
     Chunk,
     Destination,
@@ -31,6 +33,7 @@ from schemas.replay import (
     Replay,
     ReplayRecord,
     ReplayState,
+    encode_copy,
     encode_replay_record,
 )
 from schemas.retry import RetrySpec
@@ -91,6 +94,57 @@ def test_a_worker_that_starts_where_the_last_one_committed_goes_on_with_the_same
     assert {name: entry for name, entry in second.entries.items() if entry.whole} == {
         name: entry for name, entry in first.entries.items() if entry.whole
     }
+
+
+def test_of_two_requests_with_one_key_the_first_that_is_stored_counts_with_its_own_chunks() -> None:
+    book = Book()
+    first = [Chunk(replay_id="k", destinations=[], items=[Item(0, n, "e", 0)], choice="one") for n in range(2)]
+    second = [Chunk(replay_id="k", destinations=[], items=[Item(0, n, "e", 0)], choice="two") for n in range(3)]
+    mixed: list[ReplayRecord] = [second[0], first[0], second[1], first[1]]
+    asked: list[ReplayRecord] = [a_replay("k", choice="one"), second[2], a_replay("k", items=3, total=3, choice="two")]
+    for offset, record in enumerate([*mixed, *asked]):
+        book.apply(Stored(offset, encode_replay_record(record)))
+    entry = book.entries["k"]
+    assert entry.whole
+    assert entry.chunks == [(1, 1), (3, 1)]
+    assert entry.replay is not None
+    assert entry.replay.choice == "one"
+
+
+def test_a_replay_whose_chunks_are_gone_can_be_ended_and_one_that_a_zombie_tells_of_cannot() -> None:
+    book = Book()
+    book.apply(Stored(9, encode_replay_record(a_replay("a"))))
+    book.apply(Stored(10, encode_replay_record(a_replay("b", state=ReplayState.RUNNING, position=1))))
+    assert [(name, entry.broken, entry.whole) for name, entry in book.entries.items()] == [
+        ("a", True, False),
+        ("b", False, False),
+    ]
+
+
+def test_the_copy_of_an_event_says_nothing_of_a_replay_and_is_the_event() -> None:
+    event = make_event(body=b"\xff\x00 any bytes", traceparent="00-1-2-03")
+    stored: Any = Stored(5, event.body, headers=encode_copy(event))
+    book = Book()
+    book.apply(stored)
+    assert (book.entries, book.position) == ({}, 6)
+    assert replay_rows(stored) == []
+    assert replace(decode_event(stored.value, stored.headers), extra=()) == event
+    large = make_event(body=b"x" * 100_000)
+    copied: Any = Stored(5, large.body, headers=encode_copy(large))
+    remaker = Remaker(a_replay(new_id()), lambda _: subscription(), 4, 99)
+    (made,), _ = remaker.make(Item(COPIED, 5, large.event_id, 0), Destination("billing"), copied)
+    assert (made.body, made.body_ref) == (large.body, None)  # nobody else keeps it
+    (made,), _ = remaker.make(Item(0, 5, large.event_id, 0), Destination("billing"), copied)
+    assert (made.body, made.body_ref is None) == (b"", False)
+
+
+def test_an_idempotency_key_makes_the_same_id_within_a_minute_and_is_known_again_after_it() -> None:
+    at_ms = 1_795_542_652_488
+    begin_ms = at_ms // 60_000 * 60_000
+    assert keyed_id("k", begin_ms) == keyed_id("k", begin_ms + 59_999)
+    assert keyed_id("k", begin_ms) != keyed_id("k", begin_ms + 60_000)
+    assert same_key(keyed_id("k", 0), keyed_id("k", at_ms))
+    assert not same_key(keyed_id("k", at_ms), keyed_id("other", at_ms))
 
 
 def test_chunks_without_a_replay_are_forgotten_after_a_while_and_what_cannot_be_read_is_passed_over() -> None:

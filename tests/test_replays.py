@@ -93,7 +93,7 @@ async def test_a_bulk_replay_to_a_new_subscription_survives_a_kill_and_sends_eac
     assert set(times) == set(events)
     assert times.total() - len(times) <= 20  # what its lane had in flight
     again = await ask(stack, topic_id=topic, to=subscription["id"], dry_run=True)
-    assert again == {"mode": "missing", "total": 0, "subscriptions": {}}
+    assert (again["mode"], again["total"], again["subscriptions"], again["first"]) == ("missing", 0, {}, None)
     await stack.ready("processors")
 
 
@@ -108,8 +108,10 @@ async def test_what_failed_is_sent_again_once_with_a_new_id_when_asked(
     await stack.admin("PATCH", f"/api/v1/subscriptions/{name}", {"target_url": sink.url("/ok/f")})
     chosen = ("--subscription", name, "--type", "pu*", "--type", "ping", "--status", "failed")
     counted = json.loads(await stack.run("replay", *chosen, "--dry-run", "--json"))
-    assert counted == {"mode": "failed", "total": 4, "subscriptions": {name: 4}}
-    done = json.loads(await stack.run("replay", *chosen, "--new-id", "--follow", "--json"))
+    assert (counted["mode"], counted["total"], counted["subscriptions"]) == ("failed", 4, {name: 4})
+    assert (counted["events"], counted["from_tables"], counted["unavailable"]) == (4, 0, {})
+    assert counted["first"] <= counted["last"]
+    done = json.loads(await stack.run("replay", *chosen, "--new-id", "--follow", "--yes", "--json"))
     assert (done["state"], done["total"], done["sent"]) == ("DONE", 4, 4)
 
     async def arrived() -> bool:
@@ -120,7 +122,7 @@ async def test_what_failed_is_sent_again_once_with_a_new_id_when_asked(
     assert len({entry.webhook_id for entry in entries} - set(events)) == 4
     made = f"SELECT 1 FROM deliveries FINAL WHERE replay_id = '{done['replay_id']}'"  # noqa: S608 - ours
     await rows_of(stack, f"{made} AND status = 'SUCCESS'", 4)
-    left = json.loads(await stack.run("replay", "--subscription", name, "--follow", "--json"))
+    left = json.loads(await stack.run("replay", "--subscription", name, "--follow", "--yes", "--json"))
     assert (left["total"], left["sent"]) == (2, 2)
     assert "100%" in await stack.run("replays", left["replay_id"])
 
@@ -176,7 +178,8 @@ async def test_a_request_that_makes_no_sense_is_refused_by_its_field(stack: Stac
         "mode": await refused(stack, since="-1h", mode="missing"),
         "status": await refused(stack, since="-1h", mode="all", status=["FAILED"]),
         "time": await refused(stack, since="yesterday"),
-        "span": await refused(stack, since="-90d"),
+        "span": await refused(stack, since="-91d"),
+        "where": await refused(stack, since="-1h", where="branch == 1"),
         "to": await refused(stack, since="-1h", to="nobody-at-all"),
     }
     assert stack_wide == {
@@ -187,6 +190,7 @@ async def test_a_request_that_makes_no_sense_is_refused_by_its_field(stack: Stac
         "status": ["body.status"],
         "time": ["body.since"],
         "span": ["body.since"],
+        "where": ["body.where"],
         "to": ["body.to"],
     }
     for method, path in (("GET", "/api/v1/replays/none"), ("POST", "/api/v1/replays/none/cancel")):

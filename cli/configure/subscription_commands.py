@@ -1,5 +1,6 @@
 """`hooklog subscriptions`: which events go where."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -7,6 +8,8 @@ import typer
 from cli.configure import options, tls_options
 from cli.configure.kinds import SUBSCRIPTION
 from cli.configure.record_group import add_common, group
+from cli.durations import moment
+from cli.show import with_examples
 
 RateLimit = Annotated[
     float | None,
@@ -25,6 +28,10 @@ Format = Annotated[
 Headers = Annotated[
     list[str] | None, typer.Option("--header", "-H", metavar="NAME: VALUE", help="Sent along; may be repeated.")
 ]
+Since = Annotated[
+    str | None, typer.Option(parser=moment, metavar="TIME", help="From when on: 1h, 7d, or 2026-01-02T03:04:05Z.")
+]
+Until = Annotated[str | None, typer.Option(parser=moment, metavar="TIME", help="Until when, likewise.")]
 
 app = group(SUBSCRIPTION, "Which events go where, and how.")
 
@@ -94,6 +101,35 @@ def apply(
     )
     given = assignments(sets or []) | fields | tls_options.tls_fields(tls) | options.secret_fields(secret, secret_file)
     apply_one(SUBSCRIPTION, record_id, given, file, create_only=create_only, if_version=if_version, as_json=as_json)
+
+
+@app.command(
+    name="try",
+    epilog=with_examples(
+        (
+            "hooklog subscriptions try billing.yaml --since 7d",
+            "hooklog subscriptions get billing --json | hooklog subscriptions try - --event 01M80QK7NHKW4FFQZ5T9BTJRYB",
+        )
+    ),
+)
+def try_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="YAML or JSON, as for apply; - is standard input.")],
+    *,
+    record_id: Annotated[str | None, typer.Option("--id", help="Whose it is, when the file does not say.")] = None,
+    since: Since = None,
+    until: Until = None,
+    event: Annotated[str | None, typer.Option(help="Try it with this event alone.")] = None,
+    examples: Annotated[int, typer.Option(min=0, max=20, help="Examples of each reason and change.")] = 3,
+    as_json: options.AsJson = False,
+) -> None:
+    """Say what a new or changed subscription would have delivered, and skipped and why, against today's.
+
+    The events of the last day are looked at, unless --since says otherwise. Nothing is sent or stored.
+    """
+    from cli.configure.trial import try_one
+
+    asked = {"event_id": event, "since": since, "until": until, "examples": examples}
+    try_one(file, record_id, asked, as_json=as_json)
 
 
 @app.command(epilog="Example: hooklog subscriptions pause orders-billing")

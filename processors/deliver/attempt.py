@@ -19,12 +19,12 @@ from processors.deliver.egress import Egress, Exchange
 from processors.deliver.failing import FailingSubscriptions
 from processors.deliver.gone import GoneSubscriptions
 from processors.deliver.job import Job
-from processors.deliver.payload import TransformFailedError, formed
 from processors.deliver.request import headers_of
 from processors.metrics import WorkerMetrics
 from processors.operations.kinds import dead_letter, unreadable
 from processors.operations.tell import Operations, record_of
 from rules.ladder import Ladder
+from rules.payload import TRANSFORM_FAILED, TransformFailedError, formed
 from rules.retry import EXPIRED, Answer, Chance, NextStep, after_failure, end_ms_of
 from rules.shown_url import shown_url
 from runtime.kafka import Appender, Outgoing, RecordTooLargeError
@@ -38,7 +38,6 @@ from schemas.streams import ATTEMPTS, DEAD, DELIVERIES, Stream
 log = structlog.get_logger(__name__)
 
 DELETED = "subscription_deleted"
-UNFORMED = "transform_failed"
 BODY_GONE = "body_gone"
 
 LEASE_LIMIT_S = 3.0
@@ -235,8 +234,8 @@ class AttemptStep:
 
     def _unformed(self, delivery: Delivery, error: str) -> Outcome:
         # No retry would end otherwise. The dead letter has the raw body, for when the transform is mended.
-        failed = self._end(delivery, AttemptStatus.FAILED, UNFORMED, error)
-        return Outcome(failed, (DEAD, delivery.given_up(UNFORMED)))
+        failed = self._end(delivery, AttemptStatus.FAILED, TRANSFORM_FAILED, error)
+        return Outcome(failed, (DEAD, delivery.given_up(TRANSFORM_FAILED)))
 
     def _end(self, delivery: Delivery, status: AttemptStatus, reason: str, error: str = "") -> Attempt:
         return Attempt(

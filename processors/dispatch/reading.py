@@ -6,15 +6,11 @@ from typing import Self
 from aiokafka import ConsumerRecord
 
 from rules.dedup import Sighting
-from schemas.delivery import MAX_INLINE_BODY_BYTES, BodyRef
+from rules.made_delivery import travels
+from schemas.delivery import BodyRef
 from schemas.event import Event, decode_event
 from schemas.headers import MalformedRecordError
 from schemas.ids import dedup_hash
-from schemas.streams import MAX_RECORD_BYTES
-
-MAX_CARRIED_BYTES = MAX_RECORD_BYTES - MAX_INLINE_BODY_BYTES - 65_536
-"""Of what a delivery takes over from the event's headers, which may be anything when it was produced past ingest: with
-an inline body and the delivery's own headers it must fit into a record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +38,7 @@ class Reading:
             event = decode_event(record.value, record.headers)
         except MalformedRecordError as error:
             return cls(record, error=str(error))
-        carried = sum(len(text) for text in (event.event_type, event.content_type, event.traceparent))
-        if 4 * carried > MAX_CARRIED_BYTES:  # a character takes up to four bytes
+        if not travels(event):
             return cls(record, error="too large to travel with a delivery's headers")
         body_ref = BodyRef.of_large(event.body, record.partition, record.offset)
         if not event.dedup_id:

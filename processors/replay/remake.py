@@ -5,15 +5,15 @@ from collections.abc import Callable
 from aiokafka import ConsumerRecord
 from msgspec.structs import replace
 
-from processors.dispatch.join import delivery_of
 from processors.dispatch.reading import Reading
+from rules.made_delivery import delivery_of
 from rules.match import judge, topics_named_for
 from rules.view import EventView
 from schemas.config import SubscriptionSpec
 from schemas.delivery import BodyRef, Delivery
 from schemas.event import Event
 from schemas.ids import delivery_id
-from schemas.replay import ANY_GENERATION, Destination, Item, Replay
+from schemas.replay import ANY_GENERATION, COPIED, Destination, Item, Replay
 from schemas.stored import Record
 
 EVENT_EXPIRED = "event_expired"
@@ -65,7 +65,8 @@ class Remaker:
             return [], SUBSCRIPTION_DELETED
         if destination.generation not in {ANY_GENERATION, subscription.generation}:
             return [], SUBSCRIPTION_RECREATED
-        return self._judged(event, reading.body_ref, subscription)
+        # A body that the events stream does not keep travels along.
+        return self._judged(event, None if item.partition == COPIED else reading.body_ref, subscription)
 
     def _judged(
         self, event: Event, body_ref: BodyRef | None, subscription: Record[SubscriptionSpec]

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -18,7 +18,16 @@ from runtime.settings import Settings
 from runtime.tables import ConfigTables
 from schemas.delivery import encode_delivery
 from schemas.headers import MalformedRecordError
-from schemas.replay import Chunk, Destination, Item, Replay, ReplayState, decode_replay_record, encode_replay_record
+from schemas.replay import (
+    COPIED,
+    Chunk,
+    Destination,
+    Item,
+    Replay,
+    ReplayState,
+    decode_replay_record,
+    encode_replay_record,
+)
 from schemas.streams import DELIVERIES, EVENTS, REPLAYS, StreamNames
 
 log = structlog.get_logger(__name__)
@@ -34,6 +43,9 @@ REPORT_S = 1.0
 ids, which the deliver agent drops."""
 
 CHUNK_EXPIRED = "replay_expired"
+
+MAX_NAMED = 100
+"""Skipped events that a run names in the log; all of them are counted."""
 
 Found = tuple[Item, Destination, ConsumerRecord | None]
 
@@ -75,6 +87,7 @@ class Run:
         self._still = still
         self._reported_s = 0.0
         self._next_s = time.monotonic()
+        self._named = 0
         self.cancelled = asyncio.Event()
 
     async def run(self) -> None:
@@ -91,6 +104,8 @@ class Run:
                 if not self.cancelled.is_set() and first + count > self._replay.position:
                     await self._chunk(reader, offset, self._replay.position - first, count)
                 first += count
+        if not self.cancelled.is_set():  # chunks that are not there any more
+            self._count(sent=0, skipped=Counter({CHUNK_EXPIRED: replay.items - self._replay.position}))
         ended = ReplayState.CANCELLED if self._replay.position < replay.items else ReplayState.DONE
         await self._report(ended)
         log.info("replay_ended", replay_id=replay.replay_id, state=ended, sent=self._replay.sent)
@@ -124,7 +139,8 @@ class Run:
         """Each item with what stands where its event should."""
         for partition, some in groupby(chunk.items[begin:], key=lambda item: item.partition):
             items = list(some)
-            place = TopicPartition(self._parts.names(EVENTS), partition)
+            copied = partition == COPIED
+            place = self._place if copied else TopicPartition(self._parts.names(EVENTS), partition)
             if partition >= self._parts.settings.partitions:  # of another cluster, which the tables have outlived
                 for item in items:
                     yield item, chunk.destinations[item.destination], None
@@ -149,10 +165,17 @@ class Run:
             [Outgoing(DELIVERIES, one.value, one.subscription_id.encode(), encode_delivery(one)) for one in deliveries],
             still=self._still,
         )
+        self._name_skipped((item.event_id, reason) for (item, _, _), (_, reason) in zip(batch, made, strict=True))
         skipped = Counter(reason for _, reason in made if reason)
         self._count(sent=len(batch) - skipped.total(), skipped=skipped)
         if time.monotonic() - self._reported_s >= REPORT_S:
             await self._report(ReplayState.RUNNING)
+
+    def _name_skipped(self, fates: Iterable[tuple[str, str]]) -> None:
+        for event_id, reason in fates:
+            if reason and self._named < MAX_NAMED:
+                self._named += 1
+                log.info("replay_skipped", replay_id=self._replay.replay_id, event_id=event_id, reason=reason)
 
     async def _turn(self, count: int) -> bool:
         """Waits until so many may go; whether the replay still goes on then."""

@@ -151,7 +151,8 @@ class ReplayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
 
     def _begin(self, place: TopicPartition, part: _Partition) -> None:
         for replay_id, entry in part.book.entries.items():
-            if replay_id not in part.runs and entry.replay is not None and entry.whole:
+            startable = entry.whole or entry.broken
+            if replay_id not in part.runs and entry.replay is not None and startable:
                 part.runs[replay_id] = self._run(place, part, entry, entry.replay)
             if entry.cancelled and replay_id in part.runs:
                 part.runs[replay_id].cancelled.set()
@@ -159,7 +160,8 @@ class ReplayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
             del part.runs[replay_id]
 
     def _run(self, place: TopicPartition, part: _Partition, entry: Entry, replay: Replay) -> Run:
-        run = Run(self._parts, replay, list(entry.chunks), place.partition, still=_held(part))
+        chunks = list(entry.chunks) if entry.whole else []
+        run = Run(self._parts, replay, chunks, place.partition, still=_held(part))
         task = asyncio.create_task(self._in_turn(run))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -186,16 +188,20 @@ class ReplayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
 
     async def _commit(self) -> None:
         now_ms = self._parts.now_ms()
-        offsets = {
-            place: offset
-            for place, part in self._partitions.items()
-            if part.end is not None
-            and part.book.position >= part.end
-            and (offset := part.book.to_commit(now_ms)) > part.committed
-        }
-        if not offsets or self._consumer is None:
+        parts = {place: part for place, part in self._partitions.items() if part.end is not None}
+        if not parts or self._consumer is None:
             return
         try:
+            ends = await self._consumer.end_offsets(list(parts))
+            offsets = {
+                place: offset
+                for place, part in parts.items()
+                if part.held
+                and part.book.position >= ends[place]
+                and (offset := part.book.to_commit(now_ms)) > part.committed
+            }
+            if not offsets:
+                return
             await self._consumer.commit(offsets)
         except KafkaError as error:
             log.warning("replay_commit_failed", error=repr(error))  # more is read at the next start

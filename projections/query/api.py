@@ -19,6 +19,8 @@ from projections.query.resend import Resender
 from projections.query.sql import sql_routes
 from projections.query.stats_routes import stats_routes
 from projections.query.tasks import read_task
+from projections.query.try_routes import try_routes
+from rules.addresses import AddressPolicy
 from runtime.authorizer import Authorizer, actor_of
 from runtime.docs_page import docs_routes
 from runtime.health import Health
@@ -38,6 +40,8 @@ class Parts:
         sql: reads whatever is asked, apart for the same reason.
         resender: makes a delivery again.
         replayer: makes many again.
+        choosers: go through many events, apart for the same reason.
+        egress: where deliveries may go.
         now_ms: the clock, epoch milliseconds.
         clocks_apart_ms: how far the brokers' clocks may lie apart.
     """
@@ -47,6 +51,8 @@ class Parts:
     sql: Readers
     resender: Resender
     replayer: Replayer
+    choosers: Readers
+    egress: AddressPolicy
     now_ms: Clock
     clocks_apart_ms: int
 
@@ -70,6 +76,7 @@ def build_api(authorizer: Authorizer, health: Health, parts: Parts) -> QueryApp:
     app.include_router(_task_routes(parts.logs), dependencies=guarded)
     app.include_router(_resend_routes(parts.resender), dependencies=guarded)
     app.include_router(replay_routes(parts.logs, parts.replayer, parts.now_ms), dependencies=guarded)
+    app.include_router(try_routes(parts.choosers, parts.egress, parts.now_ms), dependencies=guarded)
     app.include_router(sql_routes(parts.sql), dependencies=guarded)
     return app
 

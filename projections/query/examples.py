@@ -198,7 +198,18 @@ REPLAY: dict[str, Any] = {
     "progress": 0.75,
 }
 
-REPLAY_COUNT: dict[str, Any] = {"mode": "failed", "total": 2_000, "subscriptions": {"deploy": 2_000}}
+REPLAY_COUNT: dict[str, Any] = {
+    "mode": "failed",
+    "total": 2_000,
+    "events": 2_000,
+    "subscriptions": {"deploy": 2_000},
+    "first": _AT,
+    "last": "2026-01-03T02:58:40.112Z",
+    "from_tables": 12,
+    "unavailable": {"event_unknown": 1},
+    "unavailable_events": ["01KDZZZZZZZZZZZZZZZZZZZZZZ"],
+    "where": {"looked_at": 9_000, "held": 2_000, "failed": 0, "failed_example": None},
+}
 
 DRIFT: dict[str, Any] = {
     "topic_id": "orders",

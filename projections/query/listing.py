@@ -69,7 +69,7 @@ def start_of(name: str, question: ListQuestion, key: Sequence[KeyColumn], now_ms
     """
     asked = question_id(name, question.model_dump_json(exclude=PAGE_ONLY))
     if question.cursor is None:
-        return Start(asked, span_of(question.since, question.until, now_ms, max_ms))
+        return Start(asked, span_of(question.since, question.until, now_ms, max_ms=max_ms))
     position = decode_cursor(question.cursor, asked, key)
     return Start(asked, position.span, position.key)
 

@@ -7,7 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from projections.query.lookups import earliest_ms
 from projections.query.parameters import MAX_FILTER_CHARS, DeliveryState, Filter, Moment
 from projections.query.span import Span, time_ms
+from rules.cel import BadExpressionError, compile_filter
 from runtime.problem import ProblemError
+from schemas.config import MAX_EXPRESSION_CHARS
 
 DEFAULT_RATE = 50
 MAX_RATE = 1_000
@@ -15,8 +17,8 @@ MAX_RATE = 1_000
 
 MAX_EVENT_IDS = 1_000
 MAX_PATTERNS = 100
-MAX_SPAN_MS = 31 * 86_400_000
-"""Events are kept in Kafka for 30 days; what is older could only be skipped."""
+MAX_SPAN_MS = 90 * 86_400_000
+"""As long as the tables keep events."""
 
 DEFAULT_SPAN_MS = 86_400_000
 
@@ -39,13 +41,16 @@ class ReplayRequest(BaseModel):
     status: list[Literal["FAILED", "CANCELLED"]] = Field(
         default_factory=list, max_length=2, description="In mode `failed`: how the delivery ended; both by default."
     )
-    since: Moment = Field(None, description="Accepted from then on; a day before `until`, at most 31 days before it.")
+    since: Moment = Field(None, description="Accepted from then on; a day before `until`, at most 90 days before it.")
     until: Moment = Field(None, description="Accepted before then; now.")
     to: Filter = Field(None, description="Subscription that gets them, also one that is new; else each delivery's own.")
     mode: Mode | None = Field(
         None,
         description="`failed`: events whose delivery ended without success. `missing`: events with no delivery to"
         " `to`. `all`: every event. By default `all` with `event_ids`, `missing` with `to` alone, else `failed`.",
+    )
+    where: Annotated[str, Field(min_length=1, max_length=MAX_EXPRESSION_CHARS)] | None = Field(
+        None, description="CEL, as a subscription's `filter`: only events for which it is true; of 100,000 at most."
     )
     rate_per_s: int = Field(DEFAULT_RATE, ge=1, le=MAX_RATE, description="How many in a second at most.")
     new_id: bool = Field(
@@ -73,6 +78,8 @@ class ReplayRequest(BaseModel):
         Raises:
             ProblemError: 422, naming the field that does not.
         """
+        if self.where is not None:
+            _check_where(self.where)
         chosen = (self.event_ids, self.subscription_id, self.topic_id, self.source_id, self.event_types)
         if not any((*chosen, self.since, self.to)):
             raise wrong("event_ids", "say which: event_ids, subscription_id, topic_id, source_id, event_types or since")
@@ -104,6 +111,13 @@ class ReplayRequest(BaseModel):
 def wrong(field: str, message: str) -> ProblemError:
     """The problem that a field is."""
     return ProblemError(422, detail=f"{field}: {message}", errors=[{"field": f"body.{field}", "message": message}])
+
+
+def _check_where(text: str) -> None:
+    try:
+        compile_filter(text)
+    except BadExpressionError as error:
+        raise wrong("where", str(error)) from error
 
 
 def _moment_ms(field: str, text: str, now_ms: int) -> int:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
 from projections.query.cursor import moment_key, text_key
@@ -16,6 +16,9 @@ from projections.query.readers import Readers
 from projections.query.replay_request import ReplayRequest
 from projections.query.replays import Replayer, shown_replay
 from runtime.authorizer import actor_of
+
+MAX_KEY_CHARS = 255
+"""Of an idempotency key, as Stripe's."""
 
 REPLAYS = Listing("replays", (moment_key("created_at"), text_key("replay_id")))
 
@@ -56,14 +59,21 @@ def _add_commands(router: APIRouter, replayer: Replayer) -> None:
     asked["responses"][400] = problem("The body is no text that could be JSON.")
 
     @router.post("", status_code=202, **asked)
-    async def make_replay(request: ReplayRequest, call: Request) -> Response:
+    async def make_replay(
+        request: ReplayRequest,
+        call: Request,
+        idempotency_key: Annotated[str | None, Header(min_length=1, max_length=MAX_KEY_CHARS)] = None,
+    ) -> Response:
         """Delivers events again, at a pace: those that failed, those that a subscription missed, or all.
 
-        A subscription gets what it would get if the event came now. Receivers see the event's own `webhook-id`.
+        A subscription gets what it would get if the event came now, with the bytes that came: from Kafka while that
+        keeps them, else from the tables. Receivers see the event's own `webhook-id`. With `dry_run` nothing is sent
+        or stored. With an `Idempotency-Key`, asking again within a day gives the same replay; asking for something
+        else with it is refused (422 `idempotency_key_reused`).
         """
         if request.dry_run:
             return json_of(await replayer.count(request))
-        return json_of(await replayer.make(request, actor_of(call)), 202)
+        return json_of(await replayer.make(request, actor_of(call), idempotency_key), 202)
 
     cancelled = answered(REPLAY, 202, "Kafka has the wish; `state` is CANCELLED as soon as a worker has read it.")
     cancelled["responses"] |= {404: problem("There is no such replay."), 409: problem("It has ended.")}

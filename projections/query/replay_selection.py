@@ -26,6 +26,8 @@ class Selected:
     Attributes:
         partition: where it stands in the events stream; -1 when the events table does not have it.
         generation: of the subscription that a delivery was made for; -1 for one that was named.
+        received_ms: epoch milliseconds at which the event was accepted; 0 when the events table does not have it.
+        payload_bytes: of its body.
     """
 
     partition: int
@@ -33,6 +35,8 @@ class Selected:
     event_id: str
     subscription_id: str
     generation: int
+    received_ms: int = 0
+    payload_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +59,13 @@ def selection_of(request: ReplayRequest, span: Span) -> Selection:
         chosen = _of_deliveries(request, deliveries)
     # Found by its id alone: the time and the topic of a delivery are those of its event.
     places = (
-        "SELECT event_id, min((toInt64(_partition), toInt64(_offset))) AS place, 1 AS found FROM events FINAL"  # noqa: S608 - names are ours, values are bound
+        "SELECT event_id, min((toInt64(_partition), toInt64(_offset))) AS place, 1 AS found,"  # noqa: S608 - names are ours, values are bound
+        " toUnixTimestamp64Milli(min(received_at)) AS at_ms, max(payload_bytes) AS size FROM events FINAL"
         f" WHERE {' AND '.join(events)} AND event_id IN (SELECT event_id FROM chosen) GROUP BY event_id"
     )
     sql = (
         f"WITH chosen AS ({chosen}) SELECT if(found = 1, place.1, -1) AS at_partition, place.2 AS at_offset,"  # noqa: S608 - as above
-        f" event_id, subscription_id, generation FROM chosen LEFT JOIN ({places}) AS p USING (event_id)"
+        f" event_id, subscription_id, generation, at_ms, size FROM chosen LEFT JOIN ({places}) AS p USING (event_id)"
     )
     return Selection(sql, parameters)
 
@@ -126,13 +131,10 @@ def _of_deliveries(request: ReplayRequest, deliveries: list[str]) -> str:
     return f"SELECT DISTINCT event_id, {{to:String}} AS subscription_id, toInt64(-1) AS generation FROM ({ends})"  # noqa: S608 - as above
 
 
-def count_selected(client: Client, selection: Selection) -> dict[str, int]:
-    """How many rows there are by subscription."""
-    result = client.query(
-        f"SELECT subscription_id, count() FROM ({selection.sql}) GROUP BY subscription_id ORDER BY subscription_id",  # noqa: S608 - as above
-        parameters=selection.parameters,
-    )
-    return {str(name): int(number) for name, number in result.result_rows}
+def count_selected(client: Client, selection: Selection) -> int:
+    """How many rows there are."""
+    ((number,),) = client.query(f"SELECT count() FROM ({selection.sql})", parameters=selection.parameters).result_rows  # noqa: S608 - as above
+    return int(number)
 
 
 def read_selected(client: Client, selection: Selection, last: Selected | None) -> list[Selected]:

@@ -56,7 +56,9 @@ def time_ms(text: str, now_ms: int) -> int:
         raise ValueError(message) from error
 
 
-def span_of(since: str | None, until: str | None, now_ms: int, max_ms: int = MAX_MS) -> Span:
+def span_of(
+    since: str | None, until: str | None, now_ms: int, *, max_ms: int = MAX_MS, place: str = "query"
+) -> Span:
     """The span that two parameters ask for: the last day when they are not there.
 
     Args:
@@ -64,27 +66,28 @@ def span_of(since: str | None, until: str | None, now_ms: int, max_ms: int = MAX
         until: its end, as asked.
         now_ms: epoch milliseconds.
         max_ms: how long it may be.
+        place: where they were given, `query` or `body`.
 
     Raises:
         ProblemError: 422, naming the parameter that is wrong.
     """
-    until_ms = None if until is None else _parameter_ms("until", until, now_ms)
+    until_ms = None if until is None else _parameter_ms(f"{place}.until", until, now_ms)
     end_ms = now_ms if until_ms is None else until_ms
-    since_ms = max(0, end_ms - DEFAULT_MS) if since is None else _parameter_ms("since", since, now_ms)
+    since_ms = max(0, end_ms - DEFAULT_MS) if since is None else _parameter_ms(f"{place}.since", since, now_ms)
     if until is not None and since_ms > end_ms:
-        raise _wrong("until", "is before since")
+        raise _wrong(f"{place}.until", "is before since")
     if end_ms - since_ms > max_ms:
-        raise _wrong("since", f"the time from since until until is longer than {max_ms // 86_400_000} days")
+        raise _wrong(f"{place}.since", f"the time from since until until is longer than {max_ms // 86_400_000} days")
     return Span(since_ms, until_ms)
 
 
-def _parameter_ms(name: str, text: str, now_ms: int) -> int:
+def _parameter_ms(field: str, text: str, now_ms: int) -> int:
     try:
         return time_ms(text, now_ms)
     except ValueError as error:
-        raise _wrong(name, str(error)) from error
+        raise _wrong(field, str(error)) from error
 
 
-def _wrong(name: str, message: str) -> ProblemError:
-    errors = [{"field": f"query.{name}", "message": message}]
-    return ProblemError(422, detail=f"{name}: {message}", errors=errors)
+def _wrong(field: str, message: str) -> ProblemError:
+    detail = f"{field.partition('.')[2]}: {message}"
+    return ProblemError(422, detail=detail, errors=[{"field": field, "message": message}])

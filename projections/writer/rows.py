@@ -17,6 +17,7 @@ from schemas.event import decode_event
 from schemas.headers import Headers
 from schemas.outcome import decode_outcome
 from schemas.rejection import decode_rejection
+from schemas.replay import is_copy
 from schemas.streams import (
     ATTEMPTS,
     DELIVERIES,
@@ -254,7 +255,7 @@ def outcome_rows(record: StoredRecord) -> list[Row]:
 
 def replay_rows(record: StoredRecord) -> list[Row]:
     """A replay, and how far it is."""
-    cells = replay_cells(record.value, record.offset)
+    cells = None if is_copy(record.headers) else replay_cells(record.value, record.offset)
     return [] if cells is None else [_row("replays", record, **cells)]
 
 

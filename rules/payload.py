@@ -28,6 +28,10 @@ _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z
 """CEL's maps have no order: sorted, each attempt sends the same bytes."""
 
 
+TRANSFORM_FAILED = "transform_failed"
+"""Reason of a dead letter without a request."""
+
+
 class TransformFailedError(Exception):
     """Make no request and no other attempt: the transform gives nothing that can be sent. The message says why."""
 
