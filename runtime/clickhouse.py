@@ -52,7 +52,7 @@ class ClickHouse(Protocol):
     def open_writer(self) -> Client:
         """A client that writes and migrates."""
 
-    def open_reader(self, limits: Mapping[str, int]) -> Client:
+    def open_reader(self, limits: Mapping[str, int | str]) -> Client:
         """A client that can only read, within ClickHouse's own limit settings such as `max_execution_time`."""
 
 
@@ -106,7 +106,7 @@ class ClickHouseServer:
         """
         return self._open(self.database, _WRITE_SETTINGS)
 
-    def open_reader(self, limits: Mapping[str, int]) -> Client:
+    def open_reader(self, limits: Mapping[str, int | str]) -> Client:
         """A client that can only read.
 
         Raises:
@@ -138,8 +138,15 @@ class EmbeddedClickHouse:
         self.database = DATABASE
         self.folder = folder.resolve()
         self.users_config = users_config.resolve()
-        self._config = self.folder.with_name(f"{folder.name}-config.xml")
-        self._inserts = self.folder.with_name(f"{folder.name}-inserts")
+        self.config = self.folder.with_name(f"{folder.name}-config.xml")
+        self.temporary = self.folder.with_name(f"{folder.name}-inserts")
+
+    def prepare(self) -> list[Path]:
+        """Makes what the engine writes to, and gives it: all else can be closed to this process from then on."""
+        self._write_config()
+        for folder in (self.folder, self.temporary):
+            folder.mkdir(parents=True, exist_ok=True)
+        return [self.folder, self.temporary]
 
     def create_database(self) -> None:
         """Creates the database if it is not there.
@@ -162,7 +169,7 @@ class EmbeddedClickHouse:
         """
         return self._open(self.database, {}, _WRITE_SETTINGS)
 
-    def open_reader(self, limits: Mapping[str, int]) -> Client:
+    def open_reader(self, limits: Mapping[str, int | str]) -> Client:
         """A client that can only read.
 
         Raises:
@@ -170,7 +177,7 @@ class EmbeddedClickHouse:
         """
         return self._open(self.database, {"final": 1, **limits, "readonly": 1}, {})
 
-    def _open(self, database: str | None, options: Mapping[str, int], settings: Mapping[str, Any]) -> Client:
+    def _open(self, database: str | None, options: Mapping[str, int | str], settings: Mapping[str, Any]) -> Client:
         self._write_config()
         try:
             return get_client(
@@ -178,7 +185,7 @@ class EmbeddedClickHouse:
                 path=str(self.folder),
                 # Always a config file of ours: without one chDB takes any config.xml of the working directory.
                 # Limits travel as options because a read-only connection refuses to be set afterwards.
-                chdb_options={"config-file": str(self._config), **options},
+                chdb_options={"config-file": str(self.config), **options},
                 database=database,
                 settings=dict(settings),
                 tz_mode="aware",
@@ -189,18 +196,19 @@ class EmbeddedClickHouse:
             raise
 
     def _write_config(self) -> None:
-        if not self._config.exists() or self._config.read_text() != self._config_text():
+        if not self.config.exists() or self.config.read_text() != self._config_text():
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            self._config.write_text(self._config_text())
+            self.config.write_text(self._config_text())
 
     def _config_text(self) -> str:
         return f"<clickhouse><users_config>{escape(str(self.users_config))}</users_config></clickhouse>\n"
 
     def _clear_inserts(self) -> None:
         # The engine reads each insert from a temporary file; one that was killed leaves it behind.
-        shutil.rmtree(self._inserts, ignore_errors=True)
-        self._inserts.mkdir(parents=True)
-        tempfile.tempdir = str(self._inserts)
+        self.temporary.mkdir(parents=True, exist_ok=True)
+        for left in self.temporary.iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        tempfile.tempdir = str(self.temporary)
 
     def _is_locked(self) -> bool:
         # The engine says only that it could not start; its lock tells why.

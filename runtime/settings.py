@@ -30,6 +30,10 @@ class Settings(BaseSettings):
     ingest_port: int = Field(default=8000, ge=1, le=MAX_PORT)
     query_port: int = Field(default=8080, ge=1, le=MAX_PORT)
     processors_port: int = Field(default=8081, ge=1, le=MAX_PORT)
+    sql_port: int = Field(default=8123, ge=0, le=MAX_PORT)
+    """ClickHouse's HTTP interface of the embedded engine, read-only; 0 is none. A server has its own."""
+    sql_host: str = "127.0.0.1"
+    """Where that port listens: whoever opens the others to a network has not opened the database."""
     kafka_port: int = Field(default=9092, ge=1, le=MAX_PORT)
 
     kafka_bootstrap: str = ""
@@ -98,6 +102,11 @@ class Settings(BaseSettings):
     def embedded(self) -> bool:
         """Whether this process belongs to a stack on one machine with an embedded broker."""
         return not self.kafka_bootstrap
+
+    @property
+    def serves_sql(self) -> bool:
+        """Whether projections speak ClickHouse's HTTP interface themselves: a server in its place does."""
+        return not self.clickhouse_url and self.sql_port > 0
 
     @property
     def clocks_apart_ms(self) -> int:

@@ -8,6 +8,9 @@ read it differently.
 """
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 
 from runtime.clickhouse import Client
 
@@ -36,14 +39,18 @@ TABLE_FUNCTIONS = frozenset({"numbers", "numbers_mt", "zeros", "generateseries",
 
 _READS = re.compile(
     r"(?:EXPLAIN(?: (?:AST|SYNTAX|PLAN|PIPELINE|ESTIMATE|QUERY TREE))?(?: \w+ = \w+,?)* )?(?:SELECT|WITH) "
-    r"|SHOW TABLES\b|SHOW CREATE (?:TABLE|VIEW) \w+$|DESCRIBE TABLE "
+    r"|SHOW DATABASES\b|SHOW TABLES\b|DESCRIBE TABLE "
 )
+_OF_ONE_TABLE = re.compile(r"(?:SHOW CREATE (?:TABLE|VIEW)|EXISTS (?:TABLE|VIEW)) (?:(\w+)\.)?\w+")
+_FORMAT = re.compile(r"(.*) FORMAT (\w+)", re.DOTALL)
+_NAME_OF_A_VALUE = re.compile(r"\{(\w+):")
 _KEYWORDS = frozenset(
     {
         "INFILE",
         "OUTFILE",
         "PARALLEL",  # a second statement
         "SETTINGS",  # those of a subquery lift the limits of a read-only connection
+        "Identifier",  # a value that is a name would be read after all names were looked at
         "APPLY",  # what it applies is not in the tree
     }
 )
@@ -61,25 +68,60 @@ class NotReadOnlyError(Exception):
     """The query does more than read Hooklog's tables; the message says what."""
 
 
-def readable_query(client: Client, query: str) -> str:
-    """The canonical text of a query that may run.
+class AsWritten:
+    """A value as ClickHouse's HTTP interface takes it: a string as in TabSeparated, an array with quotes.
+
+    The client would write texts anew, and knows no type of theirs; what it does not know, it asks for its text.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __str__(self) -> str:
+        return self._text
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """A query that may run.
+
+    Attributes:
+        text: canonical, without a format.
+        format: that it named at its end, if it did.
+        values: of those given, the ones that it names.
+    """
+
+    text: str
+    format: str | None
+    values: dict[str, AsWritten]
+
+
+def readable(client: Client, query: str, values: Mapping[str, str] = MappingProxyType({})) -> Readable:
+    """The query that may run.
 
     Args:
         client: a reading client; nothing of the query runs on it, it is only parsed.
         query: as written.
+        values: of its `{name:Type}`, as ClickHouse's HTTP interface takes them.
 
     Raises:
         NotReadOnlyError: it does more than read.
-        ClickHouseError: it is no SQL, or more than one statement.
+        ClickHouseError: it is no SQL, or more than one statement, or a value of it is missing.
     """
     if len(query) > MAX_QUERY_CHARS:
         raise NotReadOnlyError(f"the query is longer than {MAX_QUERY_CHARS} characters")
-    text = _canonical(client, query)
-    if not _READS.match(text):
-        raise NotReadOnlyError("only SELECT, WITH, SHOW, DESCRIBE and EXPLAIN of a SELECT can run here")
+    whole = _canonical(client, query)
+    text, form = (match[1], match[2]) if (match := _FORMAT.fullmatch(whole)) else (whole, None)
+    one_table = _OF_ONE_TABLE.fullmatch(text)
+    if (one_table and one_table[1] not in {None, client.database}) or (not one_table and not _READS.match(text)):
+        raise NotReadOnlyError("only SELECT, WITH, SHOW, DESCRIBE, EXISTS and EXPLAIN of a SELECT can run here")
     _check_words(text)
-    _check_tree(_tree(client, text), client.database)
-    return text
+    # Only those: the client would write values into a query that names none of them.
+    named = {name: AsWritten(values[name]) for name in _NAME_OF_A_VALUE.findall(text) if name in values}
+    _check_tree(_tree(client, text, named), client.database)
+    return Readable(text, form, named)
 
 
 def _canonical(client: Client, query: str) -> str:
@@ -94,12 +136,10 @@ def _check_words(text: str) -> None:
             raise NotReadOnlyError(f"{word} has an escape, which no name of ours has")
         if word in _KEYWORDS or _FUNCTIONS.fullmatch(word.strip('`"')):
             raise NotReadOnlyError(f"{word} cannot be used here")
-    if "FORMAT" in words[-2:]:
-        raise NotReadOnlyError("say the format beside the query, not in it")
 
 
-def _tree(client: Client, text: str) -> list[str]:
-    return bytes(client.raw_query(f"EXPLAIN AST {text}", fmt="TSVRaw")).decode().splitlines()
+def _tree(client: Client, text: str, values: Mapping[str, AsWritten]) -> list[str]:
+    return bytes(client.raw_query(f"EXPLAIN AST {text}", dict(values), fmt="TSVRaw")).decode().splitlines()
 
 
 def _check_tree(lines: list[str], database: str) -> None:
