@@ -34,6 +34,7 @@ class SqlService:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("HOOKLOG_")}
         self._environment = inherited | {f"HOOKLOG_{name.upper()}": str(value) for name, value in chosen.items()}
         self._client = httpx.Client(base_url=self.url, auth=(USER, ADMIN_KEY), timeout=60, trust_env=False)
+        self._rest = httpx.Client(headers={"Authorization": f"Bearer {ADMIN_KEY}"}, timeout=60, trust_env=False)
 
     @property
     def url(self) -> str:
@@ -59,6 +60,7 @@ class SqlService:
     def stop(self) -> int:
         """Asks it to end, and gives its exit code."""
         self._client.close()
+        self._rest.close()
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(DEADLINE_S)
 
@@ -70,14 +72,11 @@ class SqlService:
         """The answer to a request without a key, unless it brings one."""
         return httpx.request(method, f"{self.url}{path}", timeout=60, trust_env=False, **request)
 
-    def rest(self, query: str, key: str = ADMIN_KEY, **document: Any) -> httpx.Response:
+    def rest(self, query: str, **document: Any) -> httpx.Response:
         """The answer of the query API to the same."""
-        return httpx.post(
+        return self._rest.post(
             f"http://127.0.0.1:{self.query_port}/api/v1/sql",
             json={"query": query, **document},
-            headers={"Authorization": f"Bearer {key}"},
-            timeout=60,
-            trust_env=False,
         )
 
     def log(self) -> str:

@@ -72,9 +72,13 @@ class Readers:
         except queue.Empty:
             client = self._clickhouse.open_reader(self._limits)
         try:
-            return ask(client)
-        finally:
-            self._idle.put(client)
+            found = ask(client)
+        except BaseException:
+            # What the embedded engine had written of a failed answer comes out before the next one of its connection.
+            client.close()
+            raise
+        self._idle.put(client)
+        return found
 
     def close(self) -> None:
         """Waits for what runs, and closes every client."""

@@ -54,6 +54,11 @@ _KEYWORDS = frozenset(
         "APPLY",  # what it applies is not in the tree
     }
 )
+_TABLES_WITH_PATHS = frozenset({"system.databases", "system.merges", "system.parts", "system.tables"})
+"""Grants cannot keep their columns from anybody: ClickHouse lets everybody read these tables."""
+_PATHS = frozenset(
+    {"data_path", "data_paths", "disk_name", "metadata_path", "path", "result_part_path", "source_part_paths"}
+)
 _FUNCTIONS = re.compile(
     # of files and of the host, also where they are named without being called, as in arrayMap(file, …)
     r"(?i:file|python|arrowstream|executable|catboostevaluate|showcertificate|filesystem\w*|sleep\w*|get(?:macro|os|server"
@@ -61,7 +66,7 @@ _FUNCTIONS = re.compile(
     r"|(?:ai|AI)[A-Z]\w*"  # of language models, which are asked over the network
 )
 _TOKEN = re.compile(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|\"(?:[^\"\\]|\\.)*\"|\w+|[^\w\s]", re.DOTALL)
-_NODE = re.compile(r" *(TableIdentifier|TableExpression|Function) ?(.*)")
+_NODE = re.compile(r" *(\w+) ?(.*)")
 
 
 class NotReadOnlyError(Exception):
@@ -144,14 +149,29 @@ def _tree(client: Client, text: str, values: Mapping[str, AsWritten]) -> list[st
 
 def _check_tree(lines: list[str], database: str) -> None:
     in_table = False
-    for line in lines:
-        kind, rest = match.groups() if (match := _NODE.match(line)) else ("", "")
-        name = rest.partition(" (")[0]
+    nodes = [(match[1], match[2]) for line in lines if (match := _NODE.match(line))]
+    if any(kind == "TableIdentifier" and _name(rest) in _TABLES_WITH_PATHS for kind, rest in nodes):
+        _check_columns(nodes)
+    for kind, rest in nodes:
+        name = _name(rest)
         if kind == "Function" and in_table and name.lower() not in TABLE_FUNCTIONS:
             raise NotReadOnlyError(f"the table function {name} cannot be used here")
         if kind == "TableIdentifier":
             _check_table(name, database)
         in_table = kind == "TableExpression"
+
+
+def _name(rest: str) -> str:
+    return rest.partition(" (")[0]
+
+
+def _check_columns(nodes: list[tuple[str, str]]) -> None:
+    """Of tables that also tell paths of this machine, those columns alone that are named and tell none."""
+    for kind, rest in nodes:
+        if "Asterisk" in kind or "Matcher" in kind or (kind == "Function" and _name(rest) in {"untuple", "columns"}):
+            raise NotReadOnlyError("name the columns of system tables: some tell paths of this machine")
+        if kind == "Identifier" and _name(rest).rpartition(".")[2] in _PATHS:
+            raise NotReadOnlyError(f"{_name(rest)} cannot be read here")
 
 
 def _check_table(name: str, database: str) -> None:

@@ -70,7 +70,7 @@ LOOKS = {
 }
 """By setting, what may be said. A value becomes part of a connection string: nothing that could end one may pass."""
 
-_TAKEN_AS_IT_IS = {"final": "1", "readonly": "[12]"}
+_TAKEN_AS_IT_IS = {"final": ("1",), "readonly": ("1", "2")}
 """What every connection has anyhow, so that clients which insist on it are content."""
 
 
@@ -92,9 +92,7 @@ def settings_of(asked: Mapping[str, str]) -> dict[str, int | str]:
         elif name in LOOKS:
             _check(name, value, LOOKS[name])
             changes[name] = value
-        elif name in _TAKEN_AS_IT_IS:
-            _check(name, value, re.compile(_TAKEN_AS_IT_IS[name]))
-        elif name not in IGNORED:
+        elif name not in IGNORED and value not in _TAKEN_AS_IT_IS.get(name, ()):
             raise RefusedError(403, 164, "READONLY", f"the setting {name[:100]} cannot be changed here")
     return changes
 
