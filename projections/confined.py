@@ -37,7 +37,8 @@ _SYSTEM = (
     "/sys/devices/system/cpu",
     "/sys/fs/cgroup",
 )
-"""Libraries, names and zones. Not /proc, where the admin key stands in a process's environment."""
+"""Libraries, names and zones. Not /proc, where the admin key stands in a process's environment; without it the engine
+cannot be loaded in the main thread (glibc reads /proc/self/maps to find the end of that one's stack), and need not."""
 
 _DEVICES = ("/dev/null", "/dev/urandom", "/dev/random", "/dev/zero")
 

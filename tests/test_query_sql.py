@@ -172,6 +172,12 @@ async def test_hooklog_sql_prints_tables_csv_and_one_json_object_a_row(projectio
     as_table = await asyncio.to_thread(hooklog_sql, port, query)
     assert "payload_bytes" in as_table.stdout
     assert "2 rows" in as_table.stdout
+    asked = "SELECT {text:String} AS text, {many:Array(UInt8)} AS many"
+    given = await asyncio.to_thread(
+        hooklog_sql, port, "--format", "json", "--param", "text=a=b's", "--param", "many=[1,2]", asked
+    )
+    assert json.loads(given.stdout) == {"text": "a=b's", "many": [1, 2]}
+    assert (await asyncio.to_thread(hooklog_sql, port, "--param", "text", asked)).exit_code == 2
 
 
 def test_hooklog_sql_says_what_is_wrong_and_how_it_ended(projections: Projections, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ HELD = 4
 MAX_WAITING = 64
 """More than a dashboard has panels; behind as many queries of 20 s nobody would wait to the end."""
 
-MAX_WAIT_S = 30.0
-"""A tool's own patience is seldom longer, and then the query would run for nobody."""
+MAX_WAIT_S = 8.0
+"""With the 20 s that a query may take, below the 30 s after which `hooklog sql` and most tools wait no longer."""
 
 
 class CrowdedError(Exception):
