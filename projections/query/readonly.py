@@ -59,6 +59,8 @@ _TABLES_WITH_PATHS = frozenset({"system.databases", "system.merges", "system.par
 _PATHS = frozenset(
     {"data_path", "data_paths", "disk_name", "metadata_path", "path", "result_part_path", "source_part_paths"}
 )
+_IS_EMPTY = [("Function", "empty (children 1)"), ("ExpressionList", "(children 1)")]
+"""Of a path: how JDBC knows remote tables from others."""
 _FUNCTIONS = re.compile(
     # of files and of the host, also where they are named without being called, as in arrayMap(file, …)
     r"(?i:file|python|arrowstream|executable|catboostevaluate|showcertificate|filesystem\w*|sleep\w*|get(?:macro|os|server"
@@ -167,10 +169,11 @@ def _name(rest: str) -> str:
 
 def _check_columns(nodes: list[tuple[str, str]]) -> None:
     """Of tables that also tell paths of this machine, those columns alone that are named and tell none."""
-    for kind, rest in nodes:
+    for index, (kind, rest) in enumerate(nodes):
         if "Asterisk" in kind or "Matcher" in kind or (kind == "Function" and _name(rest) in {"untuple", "columns"}):
             raise NotReadOnlyError("name the columns of system tables: some tell paths of this machine")
-        if kind == "Identifier" and _name(rest).rpartition(".")[2] in _PATHS:
+        emptiness = nodes[max(index - 2, 0) : index] == _IS_EMPTY
+        if kind == "Identifier" and _name(rest).rpartition(".")[2] in _PATHS and not emptiness:
             raise NotReadOnlyError(f"{_name(rest)} cannot be read here")
 
 

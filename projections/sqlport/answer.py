@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import orjson
 
-from projections.query.readonly import Readable, readable
+from projections.query.readonly import readable
 from projections.sqlport.formats import CONTENT_TYPES, known_format
 from projections.sqlport.hello import NAME
 from projections.sqlport.question import Question
-from runtime.clickhouse import Client
+from runtime.clickhouse import Client, counted_rows
 
 PACKED_FROM_BYTES = 1_024
 """Below that a packet is a packet."""
@@ -38,21 +38,22 @@ def answer(client: Client, question: Question) -> Answer:
     began_ns = time.perf_counter_ns()
     query = readable(client, question.query, question.values)
     form = known_format(query.format or question.default_format)
-    rows = _rows(client, query, form)
-    summary = {"result_bytes": str(len(rows)), "elapsed_ns": str(time.perf_counter_ns() - began_ns)}
+    rows = counted_rows(client, query.text, query.values, form)
+    summary = {
+        "read_rows": rows.read,
+        "result_rows": rows.given,  # Java's client takes 0 or nothing for an empty answer
+        "result_bytes": len(rows.body),
+        "elapsed_ns": time.perf_counter_ns() - began_ns,
+    }
     headers = {
         "X-ClickHouse-Format": form,
         "X-ClickHouse-Timezone": str(client.server_tz),
-        "X-ClickHouse-Summary": orjson.dumps(summary).decode(),
+        "X-ClickHouse-Summary": orjson.dumps({name: str(figure) for name, figure in summary.items()}).decode(),
         "Content-Type": CONTENT_TYPES[form],
     }
-    if question.gzip and len(rows) >= PACKED_FROM_BYTES:
-        return Answer(headers | {"Content-Encoding": "gzip"}, gzip.compress(rows, GZIP_LEVEL))
-    return Answer(headers, rows)
-
-
-def _rows(client: Client, query: Readable, form: str) -> bytes:
-    return bytes(client.raw_query(query.text, query.values, fmt=form))
+    if question.gzip and len(rows.body) >= PACKED_FROM_BYTES:
+        return Answer(headers | {"Content-Encoding": "gzip"}, gzip.compress(rows.body, GZIP_LEVEL))
+    return Answer(headers, rows.body)
 
 
 def always(query_id: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from projections.sqlport.refusals import RefusedError, not_done, wrong
 IGNORED = frozenset(
     {
         "add_http_cors_header",
+        "async_insert",
         "buffer_size",
         "cancel_http_readonly_queries_on_client_close",
         "client_protocol_version",
