@@ -4,7 +4,7 @@
 --   clickhouse client --param_service_sha256=… --param_analyst_sha256=… --multiquery < deploy/clickhouse_users.sql
 --
 -- Then HOOKLOG_CLICKHOUSE_READER_URL=http://hooklog_service:PASSWORD@host:8123/hooklog for the projections processes.
--- The limits are those of the embedded engine. Each has a least value too: 0 would be no limit.
+-- The analysts' limits are those of the embedded engine. Each has a least value too: 0 would be no limit.
 
 CREATE ROLE IF NOT EXISTS hooklog_reader;
 
@@ -21,9 +21,9 @@ CREATE SETTINGS PROFILE IF NOT EXISTS hooklog_limits SETTINGS
     allow_introspection_functions = 0 CONST,
     allow_ddl = 0 CONST;
 
--- The services say readonly=1 with every question; a profile that says it would let them say nothing else.
+-- The services say readonly=1 and their limits with every question; a profile that did would let them say nothing else.
 CREATE USER IF NOT EXISTS hooklog_service IDENTIFIED WITH sha256_hash BY {service_sha256:String}
-    DEFAULT ROLE hooklog_reader SETTINGS PROFILE hooklog_limits;
+    DEFAULT ROLE hooklog_reader;
 
 -- readonly=2: tools may change settings, within the constraints above, and nothing else.
 CREATE USER IF NOT EXISTS analyst IDENTIFIED WITH sha256_hash BY {analyst_sha256:String}

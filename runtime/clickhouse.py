@@ -64,7 +64,7 @@ def clickhouse_of(settings: Settings, users_config: Path) -> ClickHouse:
         users_config: what the embedded engine's user is granted (ClickHouse's users.xml).
     """
     if settings.clickhouse_url:
-        return ClickHouseServer(settings.clickhouse_url)
+        return ClickHouseServer(settings.clickhouse_url, settings.clickhouse_reader_url)
     return EmbeddedClickHouse(settings.data_dir / "clickhouse", users_config)
 
 
@@ -73,18 +73,13 @@ class ClickHouseServer:
 
     Args:
         url: `http[s]://user:password@host:port/database`; the database is `hooklog` when there is none.
+        reader_url: the same as another user, who reads; empty is the same user.
     """
 
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        self.database = unquote(parts.path.strip("/")) or DATABASE
-        self._connection = {
-            "interface": parts.scheme,
-            "host": parts.hostname or "127.0.0.1",
-            "port": parts.port or 0,
-            "username": unquote(parts.username or ""),
-            "password": unquote(parts.password or ""),
-        }
+    def __init__(self, url: str, reader_url: str = "") -> None:
+        self.database = unquote(urlsplit(url).path.strip("/")) or DATABASE
+        self._writing = _connection(url)
+        self._reading = _connection(reader_url or url)
 
     def create_database(self) -> None:
         """Creates the database if it is not there.
@@ -92,7 +87,7 @@ class ClickHouseServer:
         Raises:
             ClickHouseError: the server does not answer or refuses.
         """
-        client = self._open(None, {})
+        client = self._open(self._writing, None, {})
         try:
             client.command(_CREATE_DATABASE.format(self.database))
         finally:
@@ -104,7 +99,7 @@ class ClickHouseServer:
         Raises:
             ClickHouseError: the server does not answer or refuses.
         """
-        return self._open(self.database, _WRITE_SETTINGS)
+        return self._open(self._writing, self.database, _WRITE_SETTINGS)
 
     def open_reader(self, limits: Mapping[str, int | str]) -> Client:
         """A client that can only read.
@@ -112,11 +107,12 @@ class ClickHouseServer:
         Raises:
             ClickHouseError: the server does not answer or refuses.
         """
-        return self._open(self.database, {"final": 1, **limits, "readonly": 1})
+        return self._open(self._reading, self.database, {"final": 1, **limits, "readonly": 1})
 
-    def _open(self, database: str | None, settings: Mapping[str, Any]) -> Client:
+    @staticmethod
+    def _open(connection: Mapping[str, Any], database: str | None, settings: Mapping[str, Any]) -> Client:
         return get_client(
-            **self._connection,
+            **connection,
             database=database,
             settings=dict(settings),
             connect_timeout=_CONNECT_TIMEOUT_S,
@@ -124,6 +120,17 @@ class ClickHouseServer:
             autogenerate_session_id=False,  # a session would serve one query at a time
             tz_mode="aware",
         )
+
+
+def _connection(url: str) -> dict[str, Any]:
+    parts = urlsplit(url)
+    return {
+        "interface": parts.scheme,
+        "host": parts.hostname or "127.0.0.1",
+        "port": parts.port or 0,
+        "username": unquote(parts.username or ""),
+        "password": unquote(parts.password or ""),
+    }
 
 
 class EmbeddedClickHouse:

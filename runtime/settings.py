@@ -51,6 +51,10 @@ class Settings(BaseSettings):
     clickhouse_url: str = ""
     """`http://user:password@host:8123/database`; empty means the embedded engine."""
 
+    clickhouse_reader_url: str = ""
+    """The same as a user who can only read, for all that the read side asks; empty is the user above, read-only by
+    request. `deploy/clickhouse_users.sql` makes one."""
+
     ingest_url: str = ""
     """Where the commands find ingest, such as `https://hooks.example.com`; empty is this host and port."""
     query_url: str = ""

@@ -172,7 +172,7 @@ def _check_columns(nodes: list[tuple[str, str]]) -> None:
     for index, (kind, rest) in enumerate(nodes):
         if "Asterisk" in kind or "Matcher" in kind or (kind == "Function" and _name(rest) in {"untuple", "columns"}):
             raise NotReadOnlyError("name the columns of system tables: some tell paths of this machine")
-        emptiness = nodes[max(index - 2, 0) : index] == _IS_EMPTY
+        emptiness = nodes[max(index - 2, 0) : index] == _IS_EMPTY and rest == _name(rest)  # without an alias
         if kind == "Identifier" and _name(rest).rpartition(".")[2] in _PATHS and not emptiness:
             raise NotReadOnlyError(f"{_name(rest)} cannot be read here")
 

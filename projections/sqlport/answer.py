@@ -1,6 +1,5 @@
 """Runs a question in a reader's thread, and what the answer says of itself."""
 
-import gzip
 import time
 from dataclasses import dataclass
 
@@ -9,14 +8,9 @@ import orjson
 from projections.query.readonly import readable
 from projections.sqlport.formats import CONTENT_TYPES, known_format
 from projections.sqlport.hello import NAME
+from projections.sqlport.packed import packed
 from projections.sqlport.question import Question
 from runtime.clickhouse import Client, counted_rows
-
-PACKED_FROM_BYTES = 1_024
-"""Below that a packet is a packet."""
-
-GZIP_LEVEL = 1
-"""A fifth of the work of the usual 6, for rows that are a tenth larger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +45,8 @@ def answer(client: Client, question: Question) -> Answer:
         "X-ClickHouse-Summary": orjson.dumps({name: str(figure) for name, figure in summary.items()}).decode(),
         "Content-Type": CONTENT_TYPES[form],
     }
-    if question.gzip and len(rows.body) >= PACKED_FROM_BYTES:
-        return Answer(headers | {"Content-Encoding": "gzip"}, gzip.compress(rows.body, GZIP_LEVEL))
-    return Answer(headers, rows.body)
+    body, how = packed(rows.body, question.packing)
+    return Answer(headers | how, body)
 
 
 def always(query_id: str) -> dict[str, str]:

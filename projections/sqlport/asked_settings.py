@@ -15,6 +15,7 @@ IGNORED = frozenset(
         "add_http_cors_header",
         "async_insert",
         "buffer_size",
+        "compress",  # answered: packed.py
         "cancel_http_readonly_queries_on_client_close",
         "client_protocol_version",
         "connect_timeout",
@@ -71,7 +72,7 @@ LOOKS = {
 }
 """By setting, what may be said. A value becomes part of a connection string: nothing that could end one may pass."""
 
-_TAKEN_AS_IT_IS = {"final": ("1",), "readonly": ("1", "2")}
+_TAKEN_AS_IT_IS = {"final": ("1",), "readonly": ("1", "2"), "network_compression_method": ("lz4", "LZ4")}
 """What every connection has anyhow, so that clients which insist on it are content."""
 
 
@@ -86,8 +87,8 @@ def settings_of(asked: Mapping[str, str]) -> dict[str, int | str]:
     """
     changes: dict[str, int | str] = {}
     for name, value in asked.items():
-        if name in {"compress", "decompress"}:
-            _check_plain(name, value)
+        if name == "decompress":
+            _check_plain(value)
         elif name in LIMITS:
             changes |= _lowered(name, value)
         elif name in LOOKS:
@@ -110,9 +111,6 @@ def _check(name: str, value: str, allowed: re.Pattern[str]) -> None:
         raise wrong(f"{name} cannot have this value here")
 
 
-def _check_plain(name: str, value: str) -> None:
+def _check_plain(value: str) -> None:
     if value not in {"", "0", "false"}:
-        raise not_done(
-            f"{name}={value[:10]} asks for ClickHouse's own compressed blocks, which are not made here: send {name}=0, "
-            "and use Accept-Encoding: gzip with enable_http_compression=1"
-        )
+        raise not_done("a query in ClickHouse's own compressed blocks is not taken: send decompress=0")

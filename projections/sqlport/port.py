@@ -19,6 +19,7 @@ from projections.query.turns import CrowdedError
 from projections.sqlport.answer import Answer, always, answer
 from projections.sqlport.credentials import key_of
 from projections.sqlport.hello import hello_block, is_hello
+from projections.sqlport.packed import packed
 from projections.sqlport.question import Question, query_id_of, read_question
 from projections.sqlport.refusals import RefusedError, not_readable, wrong
 from runtime.clickhouse import CLICKHOUSE_ERRORS, Client
@@ -112,10 +113,9 @@ class SqlPort:
 
     async def _ask(self, question: Question, parameters: dict[str, str], send: Send) -> None:
         hello = is_hello(question.query, parameters.get("client_protocol_version", ""))
+        say = _hello if hello else answer
         try:
-            found = await self._readers.run(
-                _hello if hello else lambda client: answer(client, question), question.changes
-            )
+            found = await self._readers.run(lambda client: say(client, question), question.changes)
         except NotReadOnlyError as error:
             raise not_readable(str(error)) from error
         except ClickHouseError as error:
@@ -156,6 +156,7 @@ def _chunks(body: bytes) -> Iterator[Message]:
     yield {"type": "http.response.body", "body": b""}
 
 
-def _hello(client: Client) -> Answer:
+def _hello(client: Client, question: Question) -> Answer:
     headers = {"X-ClickHouse-Format": "Native", "Content-Type": "application/octet-stream"}
-    return Answer(headers, hello_block(client.server_version, str(client.server_tz)))
+    body, how = packed(hello_block(client.server_version, str(client.server_tz)), question.packing)
+    return Answer(headers | how, body)

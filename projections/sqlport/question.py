@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from projections.sqlport.asked_settings import settings_of
 from projections.sqlport.formats import DEFAULT, known_format
+from projections.sqlport.packed import Packing
 from projections.sqlport.refusals import RefusedError, not_done, wrong
 
 MAX_BODY_BYTES = 262_144
@@ -37,7 +38,7 @@ class Question:
         values: of its `{name:Type}`, as they were sent.
         default_format: of the answer, unless the query names one.
         changes: settings that its connection must have.
-        gzip: whether the client takes a packed answer.
+        packing: of the answer.
         query_id: the client's, or a new one.
     """
 
@@ -45,7 +46,7 @@ class Question:
     values: dict[str, str]
     default_format: str
     changes: dict[str, int | str]
-    gzip: bool
+    packing: Packing
     query_id: str
 
 
@@ -75,15 +76,20 @@ async def read_question(request: Request, parameters: Mapping[str, str], databas
     for credential in ("user", "password"):
         everything.pop(credential, None)
     asked_format = everything.pop("default_format", "") or request.headers.get("x-clickhouse-format", "") or DEFAULT
-    packed = everything.get("enable_http_compression", "0") in {"1", "true"}
     return Question(
         query=query,
         values=values,
         default_format=known_format(asked_format),
         changes=settings_of(everything),
-        gzip=packed and "gzip" in request.headers.get("accept-encoding", ""),
+        packing=_packing(everything, request.headers.get("accept-encoding", "")),
         query_id=query_id,
     )
+
+
+def _packing(parameters: Mapping[str, str], accepted: str) -> Packing:
+    if parameters.get("compress", "0") in {"1", "true"}:
+        return "blocks"
+    return "gzip" if parameters.get("enable_http_compression", "0") in {"1", "true"} and "gzip" in accepted else "none"
 
 
 async def _content(request: Request) -> tuple[dict[str, str], str]:
