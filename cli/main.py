@@ -13,6 +13,7 @@ from cli.encryption import commands as encryption
 from cli.expired import EXAMPLES as EXPIRED_EXAMPLES
 from cli.expired import expired
 from cli.show import with_examples
+from cli.sql import EXAMPLES as SQL_EXAMPLES
 from cli.sql import sql
 from cli.traffic import explain, listen, logs, replay, retry, send, tail
 
@@ -119,7 +120,8 @@ for panel, command, examples in (
 ):
     app.command(rich_help_panel=panel, epilog=with_examples(examples))(command)
 app.command(rich_help_panel=LOOK, epilog=with_examples(EXPIRED_EXAMPLES))(expired)
-for look in (sql, doctor, schema):
+app.command(rich_help_panel=LOOK, epilog=with_examples(SQL_EXAMPLES))(sql)
+for look in (doctor, schema):
     app.command(rich_help_panel=LOOK)(look)
 
 

@@ -31,11 +31,21 @@ def _facts(settings: Settings) -> dict[str, str]:
     return {
         "Ingest API": f"{ingest}/api/v1   (docs: {ingest}/docs)",
         "Query API": f"{query}/api/v1   (docs: {query}/docs)",
+        **_sql(settings),
         "Processors": f"{_url(settings, settings.processors_port)}/metrics",
         "Kafka": settings.bootstrap,
         "Admin key": "HOOKLOG_ADMIN_KEY" if settings.admin_key else _shown(admin_key_file(settings)),
         "Data": _shown(settings.data_dir),
     }
+
+
+def _sql(settings: Settings) -> dict[str, str]:
+    if not settings.serves_sql:
+        return {}
+    url = _url(settings, settings.sql_port, settings.sql_host).replace(
+        "http", "https" if settings.tls_cert else "http", 1
+    )
+    return {"SQL": f"{url}   (ClickHouse's HTTP interface; user analyst, password: a key)"}
 
 
 def _commands(settings: Settings) -> dict[str, str]:
@@ -79,8 +89,9 @@ def _api(settings: Settings, port: int) -> str:
     return _url(settings, port).replace("http", "https" if settings.tls_cert else "http", 1)
 
 
-def _url(settings: Settings, port: int) -> str:
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
+def _url(settings: Settings, port: int, host: str = "") -> str:
+    host = host or settings.host
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)
     return f"http://{host}:{port}"
 
 

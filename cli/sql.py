@@ -10,7 +10,13 @@ import typer
 from cli.environment import read_settings
 from cli.exits import refuse
 from cli.gateway import Gateway
-from cli.show import cell, printable
+from cli.show import cell, console, printable
+
+EXAMPLES = (
+    'hooklog sql "SELECT status, count() FROM deliveries FINAL GROUP BY status"',
+    'hooklog sql --param since=2026-11-01 "SELECT count() FROM events WHERE received_at > {since:Date}"',
+    "hooklog sql -f report.sql --format csv > report.csv",
+)
 
 
 class Format(StrEnum):
@@ -24,11 +30,13 @@ class Format(StrEnum):
 def sql(
     query: Annotated[str | None, typer.Argument(help="The query; - or nothing reads standard input.")] = None,
     file: Annotated[Path | None, typer.Option("--file", "-f", help="Read the query from a file.")] = None,
+    values: Annotated[
+        list[str] | None, typer.Option("--param", help="NAME=VALUE of {NAME:Type} in the query; may be repeated.")
+    ] = None,
     output: Annotated[Format, typer.Option("--format", help="json prints one object a row.")] = Format.TABLE,
 ) -> None:
     """Ask the tables in SQL (ClickHouse's dialect, read-only): SELECT count() FROM attempts."""
-    text = _query(query, file)
-    document = {"query": text, "format": output.value}
+    document = {"query": _query(query, file), "format": output.value, "parameters": _parameters(values or [])}
     answer = Gateway(read_settings()).call("query", "POST", "/api/v1/sql", document=document)
     if output is Format.TABLE:
         _show(answer.json())
@@ -48,12 +56,21 @@ def _query(query: str | None, file: Path | None) -> str:
     return text or ""
 
 
+def _parameters(values: list[str]) -> dict[str, str]:
+    parameters = {}
+    for text in values:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            refuse(f"--param {text} is not NAME=VALUE")
+        parameters[name] = value
+    return parameters
+
+
 def _standard_input() -> str:
     return "" if sys.stdin.isatty() else sys.stdin.read()
 
 
 def _show(document: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -63,6 +80,6 @@ def _show(document: dict[str, Any]) -> None:
         table.add_column(Text(column["name"]), justify="right" if numeric else "left", overflow="fold")
     for row in document["data"]:
         table.add_row(*(Text(cell(value)) for value in row))
-    console = Console()
-    console.print(table)
-    console.print(f"{document['rows']} rows, {document['statistics']['elapsed']:.3f} s", style="dim")
+    shown = console()
+    shown.print(table)
+    shown.print(f"{document['rows']} rows, {document['statistics']['elapsed']:.3f} s", style="dim")

@@ -2,53 +2,58 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import structlog
-import uvicorn
 import uvloop
 from aiokafka.errors import KafkaError
 from prometheus_client import CollectorRegistry
 
+from projections.confined import confine_projections
 from projections.followed_keys import FollowedKeys
+from projections.http_server import UnsignalledServer, http_server, only_our_hosts
 from projections.migrate import MigrationChangedError, migrate
 from projections.query.api import Parts, build_api
-from projections.query.readers import LOG_SETTINGS, SETTINGS, STATS_SETTINGS, Readers
+from projections.query.readers import LOG_SETTINGS, STATS_SETTINGS, Readers
 from projections.query.replay_choice import Chooser
 from projections.query.replay_selection import CHOICE_SETTINGS
 from projections.query.replays import Replayer
 from projections.query.resend import Resender
+from projections.query.sql_readers import SqlReaders
 from projections.retention import apply_retention
 from projections.sealing.sealer import Sealer
+from projections.sqlport.port import SqlPort
 from projections.writer.metrics import WriterMetrics
 from projections.writer.records import GROUP, Records, Revoked
 from projections.writer.rows import PROJECTIONS
 from projections.writer.writer import Writer
 from rules.address_guard import AddressGuard
 from rules.addresses import AddressPolicy
-from rules.forwarded import client_address
-from runtime.answer_headers import ANSWER_HEADERS
 from runtime.authorizer import Authorizer
 from runtime.bounded_bodies import BoundedBodies
-from runtime.clickhouse import CLICKHOUSE_ERRORS, ClickHouse, Client, EngineInUseError, clickhouse_of
+from runtime.clickhouse import (
+    CLICKHOUSE_ERRORS,
+    ClickHouse,
+    Client,
+    EmbeddedClickHouse,
+    EngineInUseError,
+    clickhouse_of,
+)
 from runtime.expired import ExpiredRecords
 from runtime.garbage import settle
 from runtime.guesses import FAILURES_PER_MINUTE, Guesses
 from runtime.health import Health
-from runtime.hosts import AllowedHosts
 from runtime.http_metrics import HttpMetrics
-from runtime.https_server import HttpsServer
 from runtime.kafka import Appender, wait_for_broker
 from runtime.log_range import LogRange
 from runtime.secrets_files import load_admin_key
 from runtime.settings import Settings
 from runtime.telemetry import configure_logging
 from runtime.tls_files import served_tls
-from runtime.trusted_proxies import TrustedProxies
 from schemas.streams import StreamNames
 
 log = structlog.get_logger(__name__)
@@ -64,12 +69,7 @@ STATS_READERS = 1
 CHOOSERS = 1
 """Choosing many events for a replay takes a core for seconds; the next one waits."""
 
-SQL_READERS = 2
-"""Queries of people and scripts; a third one waits."""
-
 RETRY_S = 1.0
-CLOSE_S = 3
-"""What a stop waits for answers on their way."""
 
 
 def run(settings: Settings) -> None:
@@ -90,13 +90,6 @@ def run(settings: Settings) -> None:
         raise SystemExit(f"hooklog projections: {error}") from error
 
 
-class _Server(HttpsServer):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leaves the signals to the service, which has more to stop than a server."""
-        yield
-
-
 class _Service:
     """The parts, and their order.
 
@@ -106,12 +99,16 @@ class _Service:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._admin_key = load_admin_key(settings)
         self._clickhouse: ClickHouse = clickhouse_of(settings, USERS_CONFIG)
         self._registry = CollectorRegistry()
+        if isinstance(self._clickhouse, EmbeddedClickHouse):
+            os.environ["TMPDIR"] = str(self._clickhouse.temporary)  # which the engine asks for as soon as it is loaded
+            confine_projections(settings, self._clickhouse, self._registry)
         self._logs = Readers(self._clickhouse, LOG_READERS, LOG_SETTINGS)
         self._stats = Readers(self._clickhouse, STATS_READERS, STATS_SETTINGS)
         self._choosers = Readers(self._clickhouse, CHOOSERS, CHOICE_SETTINGS)
-        self._sql = Readers(self._clickhouse, SQL_READERS, SETTINGS)
+        self._sql = SqlReaders(self._clickhouse, self._registry)
         names = StreamNames(settings.kafka_prefix)
         self._appender = Appender(settings.bootstrap, names)
         self._ranges = LogRange(settings.bootstrap, names, settings.partitions)
@@ -127,9 +124,11 @@ class _Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
-        with socket.create_server((self._settings.host, self._settings.query_port), backlog=1024) as listener:
-            server = self._server()
-            serving = asyncio.create_task(server.serve(sockets=[listener]))
+        with contextlib.ExitStack() as open_sockets:
+            servers = self._servers()
+            listeners = [open_sockets.enter_context(_listener(host, port)) for _, host, port in servers]
+            served = _serve([server for server, _, _ in servers], listeners)
+            serving = asyncio.create_task(served)
             writing = asyncio.create_task(self._write())
             connecting = asyncio.create_task(self._connect())
             self._keys.start()
@@ -137,7 +136,8 @@ class _Service:
             stopping = asyncio.create_task(self._stopping.wait())
             await asyncio.wait({serving, writing, stopping}, return_when=asyncio.FIRST_COMPLETED)
             self._stop()
-            server.should_exit = True
+            for server, _, _ in servers:
+                server.should_exit = True
             await serving
             await connecting
             await self._keys.stop()
@@ -151,10 +151,10 @@ class _Service:
         if self._writer is not None:
             self._writer.stop()
 
-    def _server(self) -> _Server:
-        authorizer = Authorizer(
-            load_admin_key(self._settings), self._keys.known, Guesses(AddressGuard(FAILURES_PER_MINUTE)), _now_ms
-        )
+    def _servers(self) -> list[tuple[UnsignalledServer, str, int]]:
+        """Each with the host and port that it listens at."""
+        settings, tls = self._settings, served_tls(self._settings, self._registry)
+        authorizer = Authorizer(self._admin_key, self._keys.known, Guesses(AddressGuard(FAILURES_PER_MINUTE)), _now_ms)
         parts = Parts(
             logs=self._logs,
             stats=self._stats,
@@ -164,26 +164,15 @@ class _Service:
             choosers=self._choosers,
             egress=AddressPolicy.of(self._settings.egress_networks),
             now_ms=_now_ms,
-            clocks_apart_ms=self._settings.clocks_apart_ms,
+            clocks_apart_ms=settings.clocks_apart_ms,
         )
-        api = build_api(authorizer, self._health(), parts)
-        hosts = AllowedHosts(BoundedBodies(api), self._settings.allowed_host_names)
-        app = HttpMetrics(hosts, self._registry)
-        proxies = self._settings.trusted_networks
-        return _Server(
-            uvicorn.Config(
-                TrustedProxies(app, lambda peer, said: client_address(peer, said, proxies)),
-                ws="none",
-                lifespan="off",
-                access_log=False,
-                log_config=None,
-                proxy_headers=False,
-                server_header=False,
-                headers=ANSWER_HEADERS,
-                timeout_graceful_shutdown=CLOSE_S,
-            ),
-            served_tls(self._settings, self._registry),
-        )
+        api = only_our_hosts(settings, BoundedBodies(build_api(authorizer, self._health(), parts)))
+        servers = [(http_server(settings, HttpMetrics(api, self._registry), tls), settings.host, settings.query_port)]
+        if settings.serves_sql:
+            sql = SqlPort(authorizer.caller, self._sql, self._clickhouse.database, self._registry)
+            port = only_our_hosts(settings, BoundedBodies(sql))
+            servers.append((http_server(settings, port, tls), settings.sql_host, settings.sql_port))
+        return servers
 
     def _health(self) -> Health:
         checks = {
@@ -269,6 +258,14 @@ class _Service:
         for readers in (self._logs, self._stats, self._choosers, self._sql):
             readers.close()
         client.close()
+
+
+async def _serve(servers: list[UnsignalledServer], listeners: list[socket.socket]) -> None:
+    await asyncio.gather(*(server.serve(sockets=[at]) for server, at in zip(servers, listeners, strict=True)))
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=1024)
 
 
 def _now_ms() -> int:

@@ -18,7 +18,7 @@ from schemas.key import KeySpec, Role, includes
 ADMIN_ACTOR = "admin"
 """Who has the key of the environment."""
 
-_NO_SUCH_KEY = "there is no such key; send Authorization: Bearer <key>"
+_NO_SUCH_KEY = "there is no such key"
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}  # RFC 6750, section 3
 
 
@@ -68,17 +68,26 @@ class Authorizer:
                 ones came from there; 503, nobody can tell now whether there is such a key.
         """
         address = request.client.host if request.client else ""
-        caller = await self._caller(request.headers.get("authorization", ""), address)
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise _unauthorized("send Authorization: Bearer <key>")
+        caller = await self.caller(given.strip(), address)
         needed = needed_role(request.method, route_of(request.scope))
         if not includes(caller.role, needed):
             raise ProblemError(403, "role", f"this needs the role {needed}, and the key has the role {caller.role}")
         request.state.caller = caller
 
-    async def _caller(self, header: str, address: str) -> Caller:
-        scheme, _, given = header.partition(" ")
-        text = given.strip()
-        if scheme.lower() != "bearer":
-            raise _unauthorized("send Authorization: Bearer <key>")
+    async def caller(self, text: str, address: str) -> Caller:
+        """Who has a key, however it came.
+
+        Args:
+            text: the key, as it was sent.
+            address: where it came from.
+
+        Raises:
+            ProblemError: 401, it is wrong or at its end; 429, too many wrong ones came from there; 503, nobody can tell
+                now whether there is such a key.
+        """
         if id_in(text) is None:
             return self._environment(text, address)
         spec = await self._found(text)

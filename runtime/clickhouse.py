@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 from xml.sax.saxutils import escape
 
@@ -52,7 +52,7 @@ class ClickHouse(Protocol):
     def open_writer(self) -> Client:
         """A client that writes and migrates."""
 
-    def open_reader(self, limits: Mapping[str, int]) -> Client:
+    def open_reader(self, limits: Mapping[str, int | str]) -> Client:
         """A client that can only read, within ClickHouse's own limit settings such as `max_execution_time`."""
 
 
@@ -64,7 +64,7 @@ def clickhouse_of(settings: Settings, users_config: Path) -> ClickHouse:
         users_config: what the embedded engine's user is granted (ClickHouse's users.xml).
     """
     if settings.clickhouse_url:
-        return ClickHouseServer(settings.clickhouse_url)
+        return ClickHouseServer(settings.clickhouse_url, settings.clickhouse_reader_url)
     return EmbeddedClickHouse(settings.data_dir / "clickhouse", users_config)
 
 
@@ -73,18 +73,13 @@ class ClickHouseServer:
 
     Args:
         url: `http[s]://user:password@host:port/database`; the database is `hooklog` when there is none.
+        reader_url: the same as another user, who reads; empty is the same user.
     """
 
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        self.database = unquote(parts.path.strip("/")) or DATABASE
-        self._connection = {
-            "interface": parts.scheme,
-            "host": parts.hostname or "127.0.0.1",
-            "port": parts.port or 0,
-            "username": unquote(parts.username or ""),
-            "password": unquote(parts.password or ""),
-        }
+    def __init__(self, url: str, reader_url: str = "") -> None:
+        self.database = unquote(urlsplit(url).path.strip("/")) or DATABASE
+        self._writing = _connection(url)
+        self._reading = _connection(reader_url or url)
 
     def create_database(self) -> None:
         """Creates the database if it is not there.
@@ -92,7 +87,7 @@ class ClickHouseServer:
         Raises:
             ClickHouseError: the server does not answer or refuses.
         """
-        client = self._open(None, {})
+        client = self._open(self._writing, None, {})
         try:
             client.command(_CREATE_DATABASE.format(self.database))
         finally:
@@ -104,19 +99,20 @@ class ClickHouseServer:
         Raises:
             ClickHouseError: the server does not answer or refuses.
         """
-        return self._open(self.database, _WRITE_SETTINGS)
+        return self._open(self._writing, self.database, _WRITE_SETTINGS)
 
-    def open_reader(self, limits: Mapping[str, int]) -> Client:
+    def open_reader(self, limits: Mapping[str, int | str]) -> Client:
         """A client that can only read.
 
         Raises:
             ClickHouseError: the server does not answer or refuses.
         """
-        return self._open(self.database, {"final": 1, **limits, "readonly": 1})
+        return self._open(self._reading, self.database, {"final": 1, **limits, "readonly": 1})
 
-    def _open(self, database: str | None, settings: Mapping[str, Any]) -> Client:
+    @staticmethod
+    def _open(connection: Mapping[str, Any], database: str | None, settings: Mapping[str, Any]) -> Client:
         return get_client(
-            **self._connection,
+            **connection,
             database=database,
             settings=dict(settings),
             connect_timeout=_CONNECT_TIMEOUT_S,
@@ -124,6 +120,17 @@ class ClickHouseServer:
             autogenerate_session_id=False,  # a session would serve one query at a time
             tz_mode="aware",
         )
+
+
+def _connection(url: str) -> dict[str, Any]:
+    parts = urlsplit(url)
+    return {
+        "interface": parts.scheme,
+        "host": parts.hostname or "127.0.0.1",
+        "port": parts.port or 0,
+        "username": unquote(parts.username or ""),
+        "password": unquote(parts.password or ""),
+    }
 
 
 class EmbeddedClickHouse:
@@ -138,8 +145,15 @@ class EmbeddedClickHouse:
         self.database = DATABASE
         self.folder = folder.resolve()
         self.users_config = users_config.resolve()
-        self._config = self.folder.with_name(f"{folder.name}-config.xml")
-        self._inserts = self.folder.with_name(f"{folder.name}-inserts")
+        self.config = self.folder.with_name(f"{folder.name}-config.xml")
+        self.temporary = self.folder.with_name(f"{folder.name}-inserts")
+
+    def prepare(self) -> list[Path]:
+        """Makes what the engine writes to, and gives it: all else can be closed to this process from then on."""
+        self._write_config()
+        for folder in (self.folder, self.temporary):
+            folder.mkdir(parents=True, exist_ok=True)
+        return [self.folder, self.temporary]
 
     def create_database(self) -> None:
         """Creates the database if it is not there.
@@ -162,7 +176,7 @@ class EmbeddedClickHouse:
         """
         return self._open(self.database, {}, _WRITE_SETTINGS)
 
-    def open_reader(self, limits: Mapping[str, int]) -> Client:
+    def open_reader(self, limits: Mapping[str, int | str]) -> Client:
         """A client that can only read.
 
         Raises:
@@ -170,7 +184,7 @@ class EmbeddedClickHouse:
         """
         return self._open(self.database, {"final": 1, **limits, "readonly": 1}, {})
 
-    def _open(self, database: str | None, options: Mapping[str, int], settings: Mapping[str, Any]) -> Client:
+    def _open(self, database: str | None, options: Mapping[str, int | str], settings: Mapping[str, Any]) -> Client:
         self._write_config()
         try:
             return get_client(
@@ -178,7 +192,7 @@ class EmbeddedClickHouse:
                 path=str(self.folder),
                 # Always a config file of ours: without one chDB takes any config.xml of the working directory.
                 # Limits travel as options because a read-only connection refuses to be set afterwards.
-                chdb_options={"config-file": str(self._config), **options},
+                chdb_options={"config-file": str(self.config), **options},
                 database=database,
                 settings=dict(settings),
                 tz_mode="aware",
@@ -189,18 +203,19 @@ class EmbeddedClickHouse:
             raise
 
     def _write_config(self) -> None:
-        if not self._config.exists() or self._config.read_text() != self._config_text():
+        if not self.config.exists() or self.config.read_text() != self._config_text():
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            self._config.write_text(self._config_text())
+            self.config.write_text(self._config_text())
 
     def _config_text(self) -> str:
         return f"<clickhouse><users_config>{escape(str(self.users_config))}</users_config></clickhouse>\n"
 
     def _clear_inserts(self) -> None:
         # The engine reads each insert from a temporary file; one that was killed leaves it behind.
-        shutil.rmtree(self._inserts, ignore_errors=True)
-        self._inserts.mkdir(parents=True)
-        tempfile.tempdir = str(self._inserts)
+        self.temporary.mkdir(parents=True, exist_ok=True)
+        for left in self.temporary.iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        tempfile.tempdir = str(self.temporary)
 
     def _is_locked(self) -> bool:
         # The engine says only that it could not start; its lock tells why.
@@ -212,6 +227,26 @@ class EmbeddedClickHouse:
         except OSError:
             return False
         return False
+
+
+class Rows(NamedTuple):
+    """What a query gave: the rows in their format, and how many rows were read and given."""
+
+    body: bytes
+    read: int
+    given: int
+
+
+def counted_rows(client: Client, query: str, values: Mapping[str, object], form: str) -> Rows:
+    """Runs a query on the embedded engine as the client's own `raw_query` does, which throws the counts away.
+
+    Raises:
+        ClickHouseError: the engine refuses it, or a limit was reached.
+    """
+    texts = {name: str(value) for name, value in values.items()}
+    backend = client._backend  # noqa: SLF001 - as above
+    result = backend._run(f"{query} FORMAT {form}", form, params=texts, database=client.database)  # noqa: SLF001
+    return Rows(result.bytes() or b"", result.storage_rows_read() or 0, result.rows_read() or 0)
 
 
 _CREATE_DATABASE = "CREATE DATABASE IF NOT EXISTS `{}`"

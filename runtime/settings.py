@@ -30,6 +30,10 @@ class Settings(BaseSettings):
     ingest_port: int = Field(default=8000, ge=1, le=MAX_PORT)
     query_port: int = Field(default=8080, ge=1, le=MAX_PORT)
     processors_port: int = Field(default=8081, ge=1, le=MAX_PORT)
+    sql_port: int = Field(default=8123, ge=0, le=MAX_PORT)
+    """ClickHouse's HTTP interface of the embedded engine, read-only; 0 is none. A server has its own."""
+    sql_host: str = "127.0.0.1"
+    """Where that port listens: whoever opens the others to a network has not opened the database."""
     kafka_port: int = Field(default=9092, ge=1, le=MAX_PORT)
 
     kafka_bootstrap: str = ""
@@ -46,6 +50,10 @@ class Settings(BaseSettings):
 
     clickhouse_url: str = ""
     """`http://user:password@host:8123/database`; empty means the embedded engine."""
+
+    clickhouse_reader_url: str = ""
+    """The same as a user who can only read, for all that the read side asks; empty is the user above, read-only by
+    request. `deploy/clickhouse_users.sql` makes one."""
 
     retention_days: int = Field(default=90, ge=2, le=3_650)
     """How long ClickHouse keeps events, dispatches, deliveries and attempts: at least this, and up to a week more."""
@@ -116,6 +124,11 @@ class Settings(BaseSettings):
     def embedded(self) -> bool:
         """Whether this process belongs to a stack on one machine with an embedded broker."""
         return not self.kafka_bootstrap
+
+    @property
+    def serves_sql(self) -> bool:
+        """Whether projections speak ClickHouse's HTTP interface themselves: a server in its place does."""
+        return not self.clickhouse_url and self.sql_port > 0
 
     @property
     def clocks_apart_ms(self) -> int:

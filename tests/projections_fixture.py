@@ -51,6 +51,7 @@ class Projections:
             kafka_bootstrap=kafka.bootstrap,
             kafka_prefix=kafka.new_prefix(),
             query_port=free_port(),
+            sql_port=free_port(),
             partitions=2,
             session_timeout_s=6,
             admin_key=ADMIN_KEY,

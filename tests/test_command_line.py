@@ -20,7 +20,7 @@ def hooklog(data_dir: Path, *arguments: str, **settings: str) -> subprocess.Comp
 
 
 def free_ports() -> dict[str, str]:
-    names = ("INGEST_PORT", "QUERY_PORT", "PROCESSORS_PORT", "KAFKA_PORT")
+    names = ("INGEST_PORT", "QUERY_PORT", "PROCESSORS_PORT", "KAFKA_PORT", "SQL_PORT")
     return {f"HOOKLOG_{name}": str(free_port()) for name in names}
 
 

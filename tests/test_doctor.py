@@ -16,7 +16,7 @@ from tests.oracle.stack import Stack
 @pytest.fixture
 def alone(tmp_path: Path) -> CommandLine:
     """The command where nothing runs, on ports that are free."""
-    names = ("INGEST_PORT", "QUERY_PORT", "PROCESSORS_PORT", "KAFKA_PORT")
+    names = ("INGEST_PORT", "QUERY_PORT", "PROCESSORS_PORT", "KAFKA_PORT", "SQL_PORT")
     return CommandLine(tmp_path, {f"HOOKLOG_{name}": str(free_port()) for name in names})
 
 

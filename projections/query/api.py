@@ -17,6 +17,7 @@ from projections.query.replay_routes import replay_routes
 from projections.query.replays import Replayer
 from projections.query.resend import Resender
 from projections.query.sql import sql_routes
+from projections.query.sql_readers import SqlReaders
 from projections.query.stats_routes import stats_routes
 from projections.query.tasks import read_task
 from projections.query.try_routes import try_routes
@@ -48,7 +49,7 @@ class Parts:
 
     logs: Readers
     stats: Readers
-    sql: Readers
+    sql: SqlReaders
     resender: Resender
     replayer: Replayer
     choosers: Readers

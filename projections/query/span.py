@@ -56,9 +56,7 @@ def time_ms(text: str, now_ms: int) -> int:
         raise ValueError(message) from error
 
 
-def span_of(
-    since: str | None, until: str | None, now_ms: int, *, max_ms: int = MAX_MS, place: str = "query"
-) -> Span:
+def span_of(since: str | None, until: str | None, now_ms: int, *, max_ms: int = MAX_MS, place: str = "query") -> Span:
     """The span that two parameters ask for: the last day when they are not there.
 
     Args:

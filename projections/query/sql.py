@@ -10,8 +10,9 @@ from starlette.responses import Response
 
 from projections.query.errors import problem_of
 from projections.query.openapi import Responses, documented, problem
-from projections.query.readers import Readers
-from projections.query.readonly import MAX_QUERY_CHARS, NotReadOnlyError, readable_query
+from projections.query.readonly import MAX_QUERY_CHARS, NotReadOnlyError, readable
+from projections.query.sql_readers import SqlReaders
+from projections.query.turns import CrowdedError
 from runtime.clickhouse import Client
 from runtime.problem import ProblemError
 
@@ -45,6 +46,12 @@ _RESPONSES: Responses = {
 }
 
 
+ValueName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")]
+Value = Annotated[str, Field(max_length=MAX_QUERY_CHARS)]
+MAX_VALUES = 100
+"""As many as a query can name and somebody still understand."""
+
+
 class Query(BaseModel):
     """A query, and how its rows are written: one JSON object a line, CSV, or one document with names and types."""
 
@@ -52,9 +59,11 @@ class Query(BaseModel):
 
     query: Annotated[str, Field(min_length=1, max_length=MAX_QUERY_CHARS)]
     format: Literal["json", "csv", "table"] = "json"
+    parameters: Annotated[dict[ValueName, Value], Field(max_length=MAX_VALUES)] = {}
+    """Values of the query's `{name:Type}`, as ClickHouse's HTTP interface takes them: strings as in TabSeparated."""
 
 
-def sql_routes(readers: Readers) -> APIRouter:
+def sql_routes(readers: SqlReaders) -> APIRouter:
     """`POST /api/v1/sql`."""
     router = APIRouter(tags=["sql"])
 
@@ -63,7 +72,10 @@ def sql_routes(readers: Readers) -> APIRouter:
         """Runs one query that only reads, within limits on time, memory and rows."""
         wanted = _FORMATS[query.format]
         try:
-            body = await readers.run(lambda client: _run(client, query.query, wanted.clickhouse))
+            async with readers.turns.turn():
+                body = await readers.run(lambda client: _run(client, query, wanted.clickhouse))
+        except CrowdedError as error:
+            raise ProblemError(503, "crowded", f"{error}: ask again later", headers={"Retry-After": "5"}) from error
         except NotReadOnlyError as error:
             raise ProblemError(403, "not_read_only", str(error)) from error
         except ClickHouseError as error:
@@ -73,5 +85,8 @@ def sql_routes(readers: Readers) -> APIRouter:
     return router
 
 
-def _run(client: Client, query: str, fmt: str) -> bytes:
-    return bytes(client.raw_query(readable_query(client, query), fmt=fmt))
+def _run(client: Client, query: Query, fmt: str) -> bytes:
+    found = readable(client, query.query, query.parameters)
+    if found.format is not None:
+        raise NotReadOnlyError("say the format beside the query, not in it")
+    return bytes(client.raw_query(found.text, found.values, fmt=fmt))

@@ -35,14 +35,16 @@ def _command(name: str) -> tuple[str, ...]:
 def port_table(settings: Settings) -> tuple[PortUse, ...]:
     """Return every port that this machine must have free."""
     host = settings.host
-    uses = (
+    uses = [
         PortUse(host, settings.ingest_port, "ingest", "HOOKLOG_INGEST_PORT"),
         PortUse(host, settings.query_port, "projections", "HOOKLOG_QUERY_PORT"),
         PortUse(host, settings.processors_port, "processors", "HOOKLOG_PROCESSORS_PORT"),
-    )
-    if not settings.embedded:
-        return uses
-    return (*uses, PortUse(LOOPBACK, settings.kafka_port, "kafka", "HOOKLOG_KAFKA_PORT"))
+    ]
+    if settings.serves_sql:
+        uses.append(PortUse(settings.sql_host, settings.sql_port, "projections", "HOOKLOG_SQL_PORT"))
+    if settings.embedded:
+        uses.append(PortUse(LOOPBACK, settings.kafka_port, "kafka", "HOOKLOG_KAFKA_PORT"))
+    return tuple(uses)
 
 
 def child_environment(settings: Settings, inherited: Mapping[str, str]) -> dict[str, str]:

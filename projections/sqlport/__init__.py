@@ -1,0 +1,1 @@
+"""ClickHouse's own HTTP interface over the embedded engine, read-only, for analysts' tools."""

@@ -1,0 +1,188 @@
+"""The SQL port speaks ClickHouse's HTTP interface: who may ask, how a query is said, and what an answer looks like."""
+
+import base64
+import gzip
+import json
+import struct
+import zlib
+
+import lz4.block
+import pytest
+from clickhouse_cityhash.cityhash import CityHash128
+
+from projections.query.readonly import MAX_QUERY_CHARS
+from projections.sqlport.question import MAX_BODY_BYTES
+from tests.projections_fixture import ADMIN_KEY
+from tests.sql_port_fixture import USER, SqlService, sql_port
+
+__all__ = ["sql_port"]
+
+pytestmark = pytest.mark.stack
+
+KEYED = {"X-ClickHouse-User": USER, "X-ClickHouse-Key": ADMIN_KEY}
+
+
+def basic(user: str, key: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{key}".encode()).decode()}
+
+
+def test_the_key_is_the_password_in_each_of_clickhouses_ways(sql_port: SqlService) -> None:
+    asked = {"query": "SELECT 1"}
+    assert sql_port.send(params=asked, headers=basic(USER, ADMIN_KEY)).text == "1\n"
+    assert sql_port.send(params=asked, headers=KEYED).text == "1\n"
+    assert sql_port.send(params=asked | {"user": USER, "password": ADMIN_KEY}).text == "1\n"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        basic(USER, "wrong"),
+        basic("default", ADMIN_KEY),
+        basic("default", ""),
+        KEYED | basic(USER, ADMIN_KEY),
+        {"X-ClickHouse-User": USER},
+        {"Authorization": f"Bearer {ADMIN_KEY}"},
+        {"Authorization": "Basic ???"},
+    ],
+)
+def test_nobody_asks_without_the_key(sql_port: SqlService, headers: dict[str, str]) -> None:
+    refused = sql_port.send("POST", headers=headers, content=b"SELECT 1")
+    assert (refused.status_code, refused.headers["x-clickhouse-exception-code"]) == (403, "516")
+    assert refused.text.startswith("Code: 516. DB::Exception: ")
+    assert refused.text.endswith("(AUTHENTICATION_FAILED)\n")
+    assert ADMIN_KEY not in refused.text
+
+
+def test_whether_somebody_is_there_is_told_without_a_key(sql_port: SqlService) -> None:
+    for path in ("/ping", "/replicas_status", "/"):
+        assert sql_port.send(path=path).text == "Ok.\n"
+    assert sql_port.send("HEAD", "/ping").status_code == 200
+
+
+def test_a_name_that_a_page_has_rebound_is_not_answered(sql_port: SqlService) -> None:
+    assert sql_port.send(params={"query": "SELECT 1"}, headers=KEYED | {"Host": "evil.example"}).status_code == 421
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "PATCH"])
+def test_other_methods_and_paths_are_refused(sql_port: SqlService, method: str) -> None:
+    assert sql_port.send(method, headers=KEYED).status_code == 405
+    assert sql_port.send("POST", "/play", headers=KEYED, content=b"SELECT 1").status_code == 404
+
+
+def test_the_url_and_the_body_are_one_query(sql_port: SqlService) -> None:
+    assert sql_port.ask("FROM numbers(3)", query="SELECT sum(number)").text == "3\n"
+    packed = {
+        "gzip": gzip.compress(b"SELECT 2"),
+        "deflate": zlib.compress(b"SELECT 2"),
+    }
+    for encoding, body in packed.items():
+        answer = sql_port.send("POST", headers=KEYED | {"Content-Encoding": encoding}, content=body)
+        assert answer.text == "2\n"
+    form = {"query": "SELECT {n:UInt8} + 1", "param_n": "2"}
+    files = {name: (None, value.encode()) for name, value in form.items()}
+    assert sql_port.send("POST", headers=KEYED, files=files).text == "3\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent", "shown"),
+    [
+        ("String", r"a\tb\'c%s", r"a\tb\'c%s"),
+        ("Array(String)", r"['x','b\'c']", r"['x','b\'c']"),
+        ("Nullable(String)", r"\N", r"\N"),
+        ("DateTime64(3)", "2026-01-02 03:04:05.678", "2026-01-02 03:04:05.678"),
+        ("String", "') FROM file('/etc/hostname') --", r"\') FROM file(\'/etc/hostname\') --"),
+    ],
+)
+def test_a_value_travels_as_clickhouse_writes_it(sql_port: SqlService, kind: str, sent: str, shown: str) -> None:
+    answer = sql_port.ask(f"SELECT {{v:{kind}}}", param_v=sent, param_unused="%s {v:String}")
+    assert answer.text == shown + "\n"
+
+
+def test_the_format_is_that_of_the_query_then_of_the_url_then_of_the_header(sql_port: SqlService) -> None:
+    assert json.loads(sql_port.ask("SELECT 1 AS n FORMAT JSONEachRow", default_format="CSV").text) == {"n": 1}
+    assert sql_port.ask("SELECT 'a'", default_format="CSV").text == '"a"\n'
+    header = sql_port.send("POST", headers=KEYED | {"X-ClickHouse-Format": "CSV"}, content=b"SELECT 'a'")
+    assert (header.text, header.headers["x-clickhouse-format"]) == ('"a"\n', "CSV")
+    assert sql_port.ask("SELECT 1 FORMAT Template").headers["x-clickhouse-exception-code"] == "73"
+
+
+def test_an_answer_says_what_it_is(sql_port: SqlService) -> None:
+    answer = sql_port.ask("SELECT 1", query_id="mine-1")
+    assert answer.headers["x-clickhouse-query-id"] == "mine-1"
+    assert int(json.loads(answer.headers["x-clickhouse-summary"])["elapsed_ns"]) > 0
+    assert answer.headers["content-type"] == "text/tab-separated-values; charset=UTF-8"
+    assert answer.headers["cache-control"] == "no-store"
+    assert sql_port.ask("SELECT 1", query_id="a\r\nb: c").headers["x-clickhouse-query-id"] != "a"
+
+
+def test_an_answer_is_packed_for_who_takes_it(sql_port: SqlService) -> None:
+    many = "SELECT number FROM numbers(10000)"
+    packed = sql_port.ask(many, enable_http_compression="1")
+    assert (packed.headers["content-encoding"], packed.text.count("\n")) == ("gzip", 10_000)
+    assert "content-encoding" not in sql_port.ask(many).headers
+
+
+@pytest.mark.parametrize("count", [0, 1, 5_000, 90_000])
+def test_blocks_are_clickhouses_own(sql_port: SqlService, count: int) -> None:
+    query, how_many = "SELECT number, sipHash64(number) FROM numbers({n:UInt64}) FORMAT CSV", str(count)
+    blocks = sql_port.ask(query, compress="1", enable_http_compression="1", param_n=how_many)
+    assert "content-encoding" not in blocks.headers
+    assert unpacked(blocks.content) == sql_port.ask(query, param_n=how_many).content
+
+
+def unpacked(blocks: bytes) -> bytes:
+    """As a client reads them: each block's checksum, sizes and LZ4."""
+    plain = b""
+    while blocks:
+        checksum, method, packed_bytes, plain_bytes = struct.unpack("<16sBII", blocks[:25])
+        block, blocks = blocks[16 : 16 + packed_bytes], blocks[16 + packed_bytes :]
+        hashed = CityHash128(block)
+        assert (method, checksum) == (0x82, struct.pack("<QQ", hashed >> 64, hashed & (1 << 64) - 1))
+        plain += lz4.block.decompress(block[9:], uncompressed_size=plain_bytes)
+    return plain
+
+
+def test_what_cannot_be_done_is_said_and_not_half_done(sql_port: SqlService) -> None:
+    refused = sql_port.ask("SELECT 1", decompress="1")
+    assert (refused.status_code, "send decompress=0" in refused.text) == (501, True)
+    assert sql_port.ask("SELECT 1", database="system").headers["x-clickhouse-exception-code"] == "81"
+    assert sql_port.ask("SELECT 1", database="default", session_id="a").text == "1\n"
+    twice = sql_port.send("POST", "/?query=SELECT+1&query=SELECT+2", headers=KEYED)
+    assert (twice.status_code, "twice" in twice.text) == (400, True)
+    part = {"query": (None, b"SELECT 1"), "_external": (None, b"x")}
+    assert sql_port.send("POST", headers=KEYED, files=part).status_code == 501
+    assert sql_port.send("POST", headers=KEYED | {"Content-Encoding": "zstd"}, content=b"x").status_code == 501
+    for body in (b"", b"  ", b"SELECT '\xff'"):
+        assert sql_port.send("POST", headers=KEYED, content=body).status_code == 400
+
+
+def test_an_error_is_clickhouses_own(sql_port: SqlService) -> None:
+    wrong = sql_port.ask("SELECT nothing FROM events")
+    assert (wrong.status_code, wrong.headers["x-clickhouse-exception-code"]) == (400, "47")
+    assert wrong.text.startswith("Code: 47. DB::Exception: Unknown expression identifier `nothing`")
+    assert "(UNKNOWN_IDENTIFIER)" in wrong.text
+    assert sql_port.ask("SELECT * FROM nothing").status_code == 404
+    late = sql_port.ask("SELECT count() FROM numbers(1000000000000) WHERE rand() % 7 = 3", max_execution_time="1")
+    assert (late.status_code, late.headers["x-clickhouse-exception-code"]) == (408, "159")
+
+
+def test_a_body_has_an_end(sql_port: SqlService) -> None:
+    long = sql_port.send("POST", headers=KEYED, content=b"SELECT 1" + b" " * MAX_BODY_BYTES)
+    assert (long.status_code, long.headers["x-clickhouse-exception-code"]) == (413, "223")
+    bomb = gzip.compress(b"SELECT 1" + b" " * 50_000_000)
+    assert sql_port.send("POST", headers=KEYED | {"Content-Encoding": "gzip"}, content=bomb).status_code == 413
+    assert sql_port.ask("SELECT 1" + " " * MAX_QUERY_CHARS).status_code == 403
+    form = {f"param_{number}": (None, b"x" * 20_000) for number in range(90)}
+    assert sql_port.send("POST", headers=KEYED, files=form).status_code in {400, 413}
+
+
+def test_limits_can_be_lowered_and_never_lifted(sql_port: SqlService) -> None:
+    shown = "SELECT value FROM system.settings WHERE name = {name:String}"
+    for name, ours in (("max_execution_time", "20"), ("max_memory_usage", "1000000000"), ("max_result_rows", "100000")):
+        for asked, then in ((str(int(ours) // 2), str(int(ours) // 2)), ("0", ours), ("99999999999", ours)):
+            answer = sql_port.ask(shown, param_name=name, **{name: asked})
+            assert answer.text == then + "\n", (name, asked)
+    assert sql_port.ask(shown, param_name="readonly", readonly="2").text == "1\n"
+    zoned = sql_port.ask("SELECT toDateTime(0)", session_timezone="Europe/Berlin")
+    assert zoned.text == "1970-01-01 01:00:00\n"
