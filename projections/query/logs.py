@@ -32,6 +32,7 @@ from projections.query.parameters import (
     OperationsQuestion,
     RejectionsQuestion,
 )
+from projections.query.payload_search import field_conditions, text_conditions
 from projections.query.readers import Readers
 from projections.query.shown import Document, epoch_ms_of, shown_row
 from projections.query.timeline import read_timeline
@@ -39,6 +40,9 @@ from runtime.clickhouse import Client
 from runtime.problem import ProblemError
 
 MAX_ID_CHARS = 128
+
+ANSWER_COLUMNS = ("response_body", "error")
+"""Where the text is that an attempt is searched for."""
 
 Id = Annotated[str, Path(max_length=MAX_ID_CHARS)]
 Clock = Callable[[], int]
@@ -124,7 +128,7 @@ async def _list(
     shown: Callable[[Document], Document] = shown_row,
 ) -> Response:
     start = start_of(listing.table, question, listing.key, now_ms)
-    conditions = conditions_of(question)
+    conditions = [*conditions_of(question), *text_conditions(getattr(question, "text", ()), ANSWER_COLUMNS)]
     page = await readers.run(lambda client: read_page(client, listing, question, start, conditions))
     return json_of(page_document(page, [shown(row) for row in page.rows]))
 
@@ -153,7 +157,8 @@ def _rejection(client: Client, rejection_id: str) -> Document | None:
 def _events(client: Client, question: EventsQuestion, start: Start) -> Document:
     plain = [item for item in conditions_of(question) if not item.sql.startswith("status ")]
     of_dispatches = dispatched_conditions(question.status, question.duplicate, start.span, plain)
-    page = read_page(client, EVENTS, question, start, [*plain, *of_dispatches])
+    searched = [*text_conditions(question.text, ("payload",)), *field_conditions(question.field)]
+    page = read_page(client, EVENTS, question, start, [*plain, *of_dispatches, *searched])
     dispatches = _dispatches_of(client, page.rows)
     return page_document(page, [_event(row, dispatches) for row in page.rows])
 

@@ -2,9 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from projections.query.cursor import MAX_CURSOR_CHARS
+from projections.query.payload_search import MAX_SEARCH_CHARS, MAX_SEARCHES, checked_field, checked_text
+from projections.query.span import checked_time
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
@@ -31,11 +33,14 @@ Filter = Annotated[str | None, Field(min_length=1, max_length=MAX_FILTER_CHARS)]
 Moment = Annotated[
     str | None,
     Field(max_length=64, description="RFC 3339, epoch milliseconds, or a duration ago such as `-15m`, `-24h`, `-7d`."),
+    AfterValidator(lambda text: text and checked_time(text)),
 ]
 EventType = Annotated[
     str | None,
     Field(min_length=1, max_length=MAX_FILTER_CHARS, description="Exact, or a pattern: `*` is any run of characters."),
 ]
+Text = Annotated[str, Field(min_length=1, max_length=MAX_SEARCH_CHARS), AfterValidator(checked_text)]
+BodyField = Annotated[str, Field(min_length=1, max_length=MAX_SEARCH_CHARS), AfterValidator(checked_field)]
 
 
 class Question(BaseModel):
@@ -68,6 +73,14 @@ class EventsQuestion(ListQuestion):
     schema_valid: bool | None = Field(None, description="Whether the body was as the schema of its type says, if any.")
     duplicate: bool | None = Field(None, description="Of what was dispatched: whether it had been sent before.")
     payload: bool = Field(default=False, description="Whether rows have their payload.")
+    text: list[Text] = Field(
+        default_factory=list, max_length=MAX_SEARCHES, description="In the payload as written, as whole words; each."
+    )
+    field: list[BodyField] = Field(
+        default_factory=list,
+        max_length=MAX_SEARCHES,
+        description="Of a JSON payload, each: `/order/id=42`, a JSON pointer and its value, or the pointer alone.",
+    )
 
 
 class DeliveriesQuestion(ListQuestion):
@@ -93,6 +106,9 @@ class AttemptsQuestion(ListQuestion):
     status: Literal["SUCCESS", "RETRYING", "FAILED", "CANCELLED"] | None = None
     kind: Literal["attempt", "outcome", "parked"] | None = None
     response_status_code: int | None = Field(None, ge=0, le=MAX_STATUS_CODE, description="0 is no answer.")
+    text: list[Text] = Field(
+        default_factory=list, max_length=MAX_SEARCHES, description="In the answer or the error, as whole words; each."
+    )
 
 
 class RejectionsQuestion(ListQuestion):
