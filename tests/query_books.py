@@ -82,6 +82,7 @@ def _dispatch(books: Books, event: Event, chance: random.Random) -> None:
         event_offset=len(books.dispatches),
         config_version=9,
         matched=len(chosen),
+        skipped={} if duplicate or len(chosen) == len(SUBSCRIPTIONS) else {"filter": len(SUBSCRIPTIONS) - len(chosen)},
         duplicate=duplicate,
     )
     for name in chosen:

@@ -12,6 +12,7 @@ from projections.query.errors import add_clickhouse_handler
 from projections.query.examples import RESENT, TASK
 from projections.query.logs import Clock, Id, json_of, log_routes
 from projections.query.openapi import QueryApp, answered, found, problem
+from projections.query.outcome_routes import outcome_routes
 from projections.query.readers import Readers
 from projections.query.replay_routes import replay_routes
 from projections.query.replays import Replayer
@@ -66,6 +67,7 @@ def build_api(authorizer: Authorizer, health: Health, parts: Parts) -> QueryApp:
     guarded = [Depends(authorizer)]
     app.include_router(log_routes(parts.logs, parts.now_ms, parts.clocks_apart_ms), dependencies=guarded)
     app.include_router(stats_routes(parts.stats, parts.now_ms), dependencies=guarded)
+    app.include_router(outcome_routes(parts.stats, parts.now_ms), dependencies=guarded)
     app.include_router(drift_routes(parts.stats, parts.now_ms), dependencies=guarded)
     app.include_router(_task_routes(parts.logs), dependencies=guarded)
     app.include_router(_resend_routes(parts.resender), dependencies=guarded)
