@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Request
 from starlette.responses import Response
 
+from projections.query.config_routes import config_routes
 from projections.query.drift_routes import drift_routes
 from projections.query.errors import add_clickhouse_handler
 from projections.query.examples import RESENT, TASK
@@ -69,6 +70,7 @@ def build_api(authorizer: Authorizer, health: Health, parts: Parts) -> QueryApp:
     app.include_router(stats_routes(parts.stats, parts.now_ms), dependencies=guarded)
     app.include_router(outcome_routes(parts.stats, parts.now_ms), dependencies=guarded)
     app.include_router(drift_routes(parts.stats, parts.now_ms), dependencies=guarded)
+    app.include_router(config_routes(parts.logs, parts.now_ms), dependencies=guarded)
     app.include_router(_task_routes(parts.logs), dependencies=guarded)
     app.include_router(_resend_routes(parts.resender), dependencies=guarded)
     app.include_router(replay_routes(parts.logs, parts.replayer, parts.now_ms), dependencies=guarded)
