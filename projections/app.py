@@ -53,6 +53,9 @@ USERS_CONFIG = Path(__file__).with_name("embedded_users.xml")
 LOG_READERS = 2
 """A timeline takes 10 ms: two threads answer more than the machine has cores for."""
 
+STREAM_READERS = 1
+"""Lists that are streamed take turns, piece by piece."""
+
 STATS_READERS = 1
 """A month of figures takes a core for a second; a dashboard asks for one after the other."""
 
@@ -104,6 +107,7 @@ class _Service:
         self._clickhouse: ClickHouse = clickhouse_of(settings, USERS_CONFIG)
         self._registry = CollectorRegistry()
         self._logs = Readers(self._clickhouse, LOG_READERS, LOG_SETTINGS)
+        self._streams = Readers(self._clickhouse, STREAM_READERS, LOG_SETTINGS)
         self._stats = Readers(self._clickhouse, STATS_READERS, LOG_SETTINGS)
         self._choosers = Readers(self._clickhouse, CHOOSERS, CHOICE_SETTINGS)
         self._sql = Readers(self._clickhouse, SQL_READERS, SETTINGS)
@@ -149,6 +153,7 @@ class _Service:
         )
         parts = Parts(
             logs=self._logs,
+            streams=self._streams,
             stats=self._stats,
             sql=self._sql,
             resender=Resender(self._logs, self._appender, _now_ms),
@@ -192,7 +197,7 @@ class _Service:
         if client is None:
             return
         self._tables_ready = True
-        for readers in (self._logs, self._stats, self._choosers, self._sql):
+        for readers in (self._logs, self._streams, self._stats, self._choosers, self._sql):
             readers.start()
         try:
             if await self._until_broker():
@@ -251,7 +256,7 @@ class _Service:
 
     def _close(self, client: Client) -> None:
         # The embedded engine must be closed before the process ends, and ends with its last client.
-        for readers in (self._logs, self._stats, self._choosers, self._sql):
+        for readers in (self._logs, self._streams, self._stats, self._choosers, self._sql):
             readers.close()
         client.close()
 

@@ -17,7 +17,7 @@ SIGNS = {"created": "+", "updated": "~", "deleted": "-", "nothing": "="}
 Kind = Literal["sources", "topics", "subscriptions"]
 OfKind = Annotated[Kind | None, typer.Option(help="Of this kind only.")]
 OfId = Annotated[str | None, typer.Option("--id", help="Of this id only.")]
-Time = Annotated[str, typer.Argument(parser=moment, metavar="TIME", help="1h (ago), 7d, or 2026-01-02T03:04:05Z.")]
+Time = Annotated[str, typer.Argument(parser=moment, metavar="FROM", help="1h (ago), 7d, or 2026-01-02T03:04:05Z.")]
 
 app = typer.Typer(name="config", help="The configuration as it was, and who changed what.", no_args_is_help=True)
 
@@ -45,9 +45,7 @@ def show(
 @app.command(epilog=with_examples(DIFF_EXAMPLES))
 def diff(
     since: Time,
-    until: Annotated[
-        str | None, typer.Argument(parser=moment, metavar="[TIME]", help="Likewise; without it now.")
-    ] = None,
+    until: Annotated[str | None, typer.Argument(parser=moment, metavar="TO", help="Likewise; without it now.")] = None,
     kind: OfKind = None,
     record_id: OfId = None,
     as_json: options.AsJson = False,

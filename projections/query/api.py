@@ -36,6 +36,7 @@ class Parts:
 
     Attributes:
         logs: reads lists, timelines and tasks.
+        streams: reads lists that are streamed, apart, so that they delay no page.
         stats: computes figures, apart, so that a month of them delays no timeline.
         sql: reads whatever is asked, apart for the same reason.
         resender: makes a delivery again.
@@ -45,6 +46,7 @@ class Parts:
     """
 
     logs: Readers
+    streams: Readers
     stats: Readers
     sql: Readers
     resender: Resender
@@ -66,7 +68,8 @@ def build_api(authorizer: Authorizer, health: Health, parts: Parts) -> QueryApp:
     add_clickhouse_handler(app)
     app.router.routes.extend([*health.routes(), *docs_routes(app.openapi)])
     guarded = [Depends(authorizer)]
-    app.include_router(log_routes(parts.logs, parts.now_ms, parts.clocks_apart_ms), dependencies=guarded)
+    logs = log_routes(parts.logs, parts.streams, parts.now_ms, parts.clocks_apart_ms)
+    app.include_router(logs, dependencies=guarded)
     app.include_router(stats_routes(parts.stats, parts.now_ms), dependencies=guarded)
     app.include_router(outcome_routes(parts.stats, parts.now_ms), dependencies=guarded)
     app.include_router(drift_routes(parts.stats, parts.now_ms), dependencies=guarded)

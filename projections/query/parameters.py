@@ -12,6 +12,9 @@ DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
 """A page of attempts with long answers is then some megabytes."""
 
+MAX_STREAM_ROWS = 100_000_000
+"""Of a list that is streamed, which holds little at a time: more than a month has."""
+
 DEFAULT_BUCKETS = 500
 MAX_BUCKETS = 1_000
 """An hour each of one subscription for a month is 744."""
@@ -62,7 +65,24 @@ class ListQuestion(Question):
     order: Literal["desc", "asc"] = Field("desc", description="Newest first, or oldest first.")
 
 
-class EventsQuestion(ListQuestion):
+class LogQuestion(ListQuestion):
+    """What can be asked of lists that are also answered as a stream."""
+
+    limit: int = Field(
+        DEFAULT_LIMIT,
+        ge=1,
+        le=MAX_STREAM_ROWS,
+        description=f"Of a page, at most {MAX_LIMIT}; NDJSON and CSV have all rows unless it is given.",
+    )
+    format: Literal["json", "ndjson", "csv"] | None = Field(
+        None, description="A page as JSON, or all rows as a stream; without it `Accept` decides, and else it is JSON."
+    )
+    cursors: bool = Field(
+        default=False, description="Whether rows of a stream have a `cursor`: the place to go on from after them."
+    )
+
+
+class EventsQuestion(LogQuestion):
     """Accepted events."""
 
     topic_id: Filter = None
@@ -83,7 +103,7 @@ class EventsQuestion(ListQuestion):
     )
 
 
-class DeliveriesQuestion(ListQuestion):
+class DeliveriesQuestion(LogQuestion):
     """Deliveries, in the state that they are in."""
 
     status: list[DeliveryState] = Field(default_factory=list, max_length=len(DELIVERY_STATES))
@@ -96,7 +116,7 @@ class DeliveriesQuestion(ListQuestion):
     replay_id: Filter = None
 
 
-class AttemptsQuestion(ListQuestion):
+class AttemptsQuestion(LogQuestion):
     """Attempts, ends without one, and why one waits (`parked`)."""
 
     delivery_id: Filter = None
@@ -111,7 +131,7 @@ class AttemptsQuestion(ListQuestion):
     )
 
 
-class RejectionsQuestion(ListQuestion):
+class RejectionsQuestion(LogQuestion):
     """Refused requests."""
 
     source_id: Filter = None
@@ -120,7 +140,7 @@ class RejectionsQuestion(ListQuestion):
     payload: bool = Field(default=False, description="Whether rows have the beginning of the body.")
 
 
-class OperationsQuestion(ListQuestion):
+class OperationsQuestion(LogQuestion):
     """What happened to Hooklog itself."""
 
     kind: Filter = Field(None, description="Such as `dead_letter` or `breaker.opened`.")
