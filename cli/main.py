@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli.configure import keys, source_commands, subscription_commands, topic_commands
+from cli.configure import history, keys, source_commands, subscription_commands, topic_commands
 from cli.configure.apply_command import apply
 from cli.configure.schema import schema
 from cli.demo import command as demo
@@ -103,6 +103,7 @@ def init() -> None:
 # These import their own heavy parts when they are called.
 for group in (source_commands.app, topic_commands.app, subscription_commands.app, keys.app, encryption.app):
     app.add_typer(group, rich_help_panel=CONFIGURE)
+app.add_typer(history.app, rich_help_panel=LOOK)
 for panel, command, examples in (
     (RUN, demo.demo, demo.EXAMPLES),
     (TRAFFIC, send.send, send.EXAMPLES),

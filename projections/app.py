@@ -63,6 +63,9 @@ USERS_CONFIG = Path(__file__).with_name("embedded_users.xml")
 LOG_READERS = 2
 """A timeline takes 10 ms: two threads answer more than the machine has cores for."""
 
+STREAM_READERS = 1
+"""Lists that are streamed take turns, piece by piece."""
+
 STATS_READERS = 1
 """A month of figures takes a core for a second; a dashboard asks for one after the other."""
 
@@ -107,6 +110,7 @@ class _Service:
             confine_projections(settings, self._clickhouse, self._registry)
         self._logs = Readers(self._clickhouse, LOG_READERS, LOG_SETTINGS)
         self._stats = Readers(self._clickhouse, STATS_READERS, STATS_SETTINGS)
+        self._streams = Readers(self._clickhouse, STREAM_READERS, LOG_SETTINGS)
         self._choosers = Readers(self._clickhouse, CHOOSERS, CHOICE_SETTINGS)
         self._sql = SqlReaders(self._clickhouse, self._registry)
         names = StreamNames(settings.kafka_prefix)
@@ -157,6 +161,7 @@ class _Service:
         authorizer = Authorizer(self._admin_key, self._keys.known, Guesses(AddressGuard(FAILURES_PER_MINUTE)), _now_ms)
         parts = Parts(
             logs=self._logs,
+            streams=self._streams,
             stats=self._stats,
             sql=self._sql,
             resender=Resender(self._logs, self._appender, _now_ms),
@@ -191,7 +196,7 @@ class _Service:
         if client is None:
             return
         self._tables_ready = True
-        for readers in (self._logs, self._stats, self._choosers, self._sql):
+        for readers in (self._logs, self._streams, self._stats, self._choosers, self._sql):
             readers.start()
         sealing = asyncio.create_task(self._sealer.run())
         try:
@@ -255,7 +260,7 @@ class _Service:
 
     def _close(self, client: Client) -> None:
         # The embedded engine must be closed before the process ends, and ends with its last client.
-        for readers in (self._logs, self._stats, self._choosers, self._sql):
+        for readers in (self._logs, self._streams, self._stats, self._choosers, self._sql):
             readers.close()
         client.close()
 

@@ -18,6 +18,9 @@ from tests.projections_fixture import Projections, Stages, make_attempt, make_de
 
 HOUR_MS = 3_600_000
 SUBSCRIPTIONS = ("billing", "search", "audit")
+FAILED_ATTEMPT = 5
+"""The place in the books of the attempt with an error."""
+
 ENDS = {AttemptStatus.SUCCESS, AttemptStatus.FAILED, AttemptStatus.CANCELLED}
 
 
@@ -79,6 +82,7 @@ def _dispatch(books: Books, event: Event, chance: random.Random) -> None:
         event_offset=len(books.dispatches),
         config_version=9,
         matched=len(chosen),
+        skipped={} if duplicate or len(chosen) == len(SUBSCRIPTIONS) else {"filter": len(SUBSCRIPTIONS) - len(chosen)},
         duplicate=duplicate,
     )
     for name in chosen:
@@ -106,6 +110,7 @@ def _deliver(books: Books, delivery: Delivery, chance: random.Random) -> None:
                 response_status_code=0 if cancelled else chance.choice((0, 204, 500)),
                 reason="" if status is AttemptStatus.SUCCESS else "http_500",
                 replay_id=delivery.replay_id,
+                error="it was refused by the connection" if len(books.attempts) == FAILED_ATTEMPT else "",
             )
         )
         books.states[delivery.delivery_id] = status

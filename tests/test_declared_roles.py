@@ -41,6 +41,7 @@ def query_document() -> dict[str, Any]:
     authorizer = Authorizer("key", KnownKeys(tables, Refresher(tables)), Guesses(AddressGuard(1)), lambda: 0)
     unused: Any = SimpleNamespace(
         logs=None,
+        streams=None,
         stats=None,
         sql=None,
         resender=None,

@@ -178,6 +178,23 @@ def test_an_events_row_tells_what_became_of_it_and_shows_its_payload_when_asked(
     assert "payload" not in ask(projections, "events", limit=1)["data"][0]
 
 
+def test_events_are_found_by_what_their_body_says_and_attempts_by_their_answer(
+    projections: Projections, books: Books
+) -> None:
+    def events(**parameters: Any) -> list[str]:
+        return [row["event_id"] for row in walk(projections, "events", limit=500, **parameters)]
+
+    seventh = books.events[7]
+    assert events(field="/n=7") == [seventh.event_id]
+    assert events(text="7", field=["/n", "/n=7"], topic_id=seventh.topic_id) == [seventh.event_id]
+    assert events(field="/n=7", text="8") == []
+    answered = walk(projections, "attempts", limit=500, text="refused by the connection")
+    assert [row["attempt"] for row in answered] == [item.attempt for item in books.attempts if item.error]
+    for wrong in ({"field": "n=7"}, {"field": "/~2"}, {"text": "--"}, {"text": ["a"] * 6}):
+        (error,) = ask(projections, "events", 422, **wrong)["errors"]
+        assert error["field"].startswith(f"query.{next(iter(wrong))}")
+
+
 def test_deliveries_and_attempts_and_rejections_are_filtered(projections: Projections, books: Books) -> None:
     def deliveries(**parameters: Any) -> set[str]:
         return {row["delivery_id"] for row in walk(projections, "deliveries", limit=500, **parameters)}
@@ -267,6 +284,9 @@ def test_what_is_wrong_with_a_question_is_said_by_name(projections: Projections,
     assert fields(limit=0) == fields(limit=501) == {"query.limit"}
     assert fields(order="up") == {"query.order"}
     assert fields(topic_id="") == {"query.topic_id"}
+    assert fields(since="yesterday", until="-", limit=0, nothing=1) == {
+        *("query.since", "query.until", "query.limit", "query.nothing")
+    }
 
 
 def test_a_cursor_goes_on_only_with_its_own_question(projections: Projections, books: Books) -> None:
@@ -302,3 +322,6 @@ def test_what_looks_like_sql_is_only_ever_a_value(projections: Projections, book
             assert len(rows) == sum(getattr(item, name, None) == probe for item in getattr(books, path))
     # In the middle of a pattern, and beside a filter on dispatches.
     assert ask(projections, "events", event_type=f"*{probe}*x", status="QUEUED")["data"] == []
+    assert ask(projections, "events", field=[f"/{probe}=1".replace("~", "~0"), f"/n={probe}"])["data"] == []
+    assert ask(projections, "events", text=f"nowhere {probe}")["data"] == []
+    assert ask(projections, "attempts", text=f"nowhere {probe}")["data"] == []

@@ -174,6 +174,8 @@ def test_the_api_describes_itself_and_counts_its_requests(
         "/api/v1/stats/subscriptions",
         "/api/v1/stats/topics",
         "/api/v1/stats/overview",
+        "/api/v1/stats/errors",
+        "/api/v1/stats/funnel",
         "/api/v1/stats/schema-drift",
         "/api/tasks/{task_id}",
         "/api/v1/deliveries/{delivery_id}/retry",

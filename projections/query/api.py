@@ -7,11 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Request
 from starlette.responses import Response
 
+from projections.query.config_routes import config_routes
 from projections.query.drift_routes import drift_routes
 from projections.query.errors import add_clickhouse_handler
 from projections.query.examples import RESENT, TASK
 from projections.query.logs import Clock, Id, json_of, log_routes
 from projections.query.openapi import QueryApp, answered, found, problem
+from projections.query.outcome_routes import outcome_routes
 from projections.query.readers import Readers
 from projections.query.replay_routes import replay_routes
 from projections.query.replays import Replayer
@@ -37,6 +39,7 @@ class Parts:
 
     Attributes:
         logs: reads lists, timelines and tasks.
+        streams: reads lists that are streamed, apart, so that they delay no page.
         stats: computes figures, apart, so that a month of them delays no timeline.
         sql: reads whatever is asked, apart for the same reason.
         resender: makes a delivery again.
@@ -48,6 +51,7 @@ class Parts:
     """
 
     logs: Readers
+    streams: Readers
     stats: Readers
     sql: SqlReaders
     resender: Resender
@@ -71,9 +75,12 @@ def build_api(authorizer: Authorizer, health: Health, parts: Parts) -> QueryApp:
     add_clickhouse_handler(app)
     app.router.routes.extend([*health.routes(), *docs_routes(app.openapi)])
     guarded = [Depends(authorizer)]
-    app.include_router(log_routes(parts.logs, parts.now_ms, parts.clocks_apart_ms), dependencies=guarded)
+    logs = log_routes(parts.logs, parts.streams, parts.now_ms, parts.clocks_apart_ms)
+    app.include_router(logs, dependencies=guarded)
     app.include_router(stats_routes(parts.stats, parts.now_ms), dependencies=guarded)
+    app.include_router(outcome_routes(parts.stats, parts.now_ms), dependencies=guarded)
     app.include_router(drift_routes(parts.stats, parts.now_ms), dependencies=guarded)
+    app.include_router(config_routes(parts.logs, parts.now_ms), dependencies=guarded)
     app.include_router(_task_routes(parts.logs), dependencies=guarded)
     app.include_router(_resend_routes(parts.resender), dependencies=guarded)
     app.include_router(replay_routes(parts.logs, parts.replayer, parts.now_ms), dependencies=guarded)

@@ -26,7 +26,7 @@ from projections.query.shown import Document, epoch_ms_of
 from projections.query.span import MAX_MS, Span, span_of
 from runtime.clickhouse import Client
 
-PAGE_ONLY = {"limit", "cursor"}
+PAGE_ONLY = {"limit", "cursor", "format", "cursors"}
 """Parameters that may differ from page to page."""
 
 
@@ -76,10 +76,11 @@ def start_of(name: str, question: ListQuestion, key: Sequence[KeyColumn], now_ms
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows as they are stored, and the cursor of the page after them."""
+    """Rows, the cursor of the page after them, and, where they are streamed, the key of each."""
 
     rows: list[Document]
     next_cursor: str | None
+    keys: Sequence[Key] = ()
 
 
 def read_page(
@@ -109,10 +110,11 @@ def cut(rows: list[Document], key: Sequence[KeyColumn], limit: int, start: Start
     """A page of rows of which there is one more than fits, when there is a page after it."""
     if len(rows) <= limit:
         return Page(rows, None)
-    last = _key_of(rows[limit - 1], key)
+    last = key_of(rows[limit - 1], key)
     position = Position(start.question, start.span.since_ms, start.span.until_ms, last)
     return Page(rows[:limit], encode_cursor(position))
 
 
-def _key_of(row: Mapping[str, Any], key: Sequence[KeyColumn]) -> Key:
+def key_of(row: Mapping[str, Any], key: Sequence[KeyColumn]) -> Key:
+    """The sort key of a row as it is stored."""
     return tuple(epoch_ms_of(row[part.name]) if part.type == "DateTime64" else row[part.name] for part in key)

@@ -1,83 +1,88 @@
 """What happened, as lists and one by one: events, deliveries, attempts, rejections and operations."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Header, Path, Query
 from starlette.responses import Response
 
 from projections.query.examples import ATTEMPT, DELIVERY, EVENT, EXPLANATION, OPERATION, REJECTION, TIMELINE
 from projections.query.explain import read_explanation
-from projections.query.filters import conditions_of, dispatched_conditions
-from projections.query.listing import (
-    ATTEMPTS,
-    DELIVERIES,
-    EVENTS,
-    OPERATIONS,
-    REJECTIONS,
-    Listing,
-    Page,
-    Start,
-    read_page,
-    start_of,
-)
+from projections.query.forms import MEDIA_TYPES, csv_of, form_of, formed
+from projections.query.listing import ATTEMPTS, DELIVERIES, EVENTS, OPERATIONS, REJECTIONS, Listing, Page, start_of
+from projections.query.log_lists import read_list
 from projections.query.lookups import read_delivery_with_attempts, read_row
-from projections.query.openapi import found, listed, problem
+from projections.query.openapi import found, problem, streamed
 from projections.query.parameters import (
+    MAX_LIMIT,
     AttemptsQuestion,
     DeliveriesQuestion,
     EventsQuestion,
-    ListQuestion,
+    LogQuestion,
     OperationsQuestion,
     RejectionsQuestion,
 )
 from projections.query.readers import Readers
-from projections.query.shown import Document, epoch_ms_of, shown_row
+from projections.query.shown import Document, shown_row
+from projections.query.slices import Pieces
+from projections.query.streamed import Slots, Streamed
 from projections.query.timeline import read_timeline
 from runtime.clickhouse import Client
 from runtime.problem import ProblemError
 
 MAX_ID_CHARS = 128
 
+MAX_STREAMED_LISTS = 4
+"""At a time: each takes turns with the others, and holds a piece of a few MB."""
+
 Id = Annotated[str, Path(max_length=MAX_ID_CHARS)]
 Clock = Callable[[], int]
 
 
-def log_routes(readers: Readers, now_ms: Clock, clocks_apart_ms: int) -> APIRouter:
-    """`GET /api/v1/logs/…`."""
+Accept = Annotated[str, Header(include_in_schema=False)]
+
+
+def log_routes(readers: Readers, streams: Readers, now_ms: Clock, clocks_apart_ms: int) -> APIRouter:
+    """`GET /api/v1/logs/…`.
+
+    Args:
+        readers: read pages and single things.
+        streams: read what is streamed, apart, so that it delays no page.
+        now_ms: the clock, epoch milliseconds.
+        clocks_apart_ms: how far the brokers' clocks may lie apart.
+    """
     router = APIRouter(prefix="/api/v1/logs", tags=["logs"])
-    _add_lists(router, readers, now_ms)
+    _add_lists(router, _Lists(readers, streams, now_ms))
     _add_single(router, readers, clocks_apart_ms)
     return router
 
 
-def _add_lists(router: APIRouter, readers: Readers, now_ms: Clock) -> None:
-    @router.get("/events", **listed(EVENT))
-    async def list_events(question: Annotated[EventsQuestion, Query()]) -> Response:
+def _add_lists(router: APIRouter, lists: "_Lists") -> None:
+    @router.get("/events", **streamed(EVENT))
+    async def list_events(question: Annotated[EventsQuestion, Query()], accept: Accept = "") -> Response:
         """Accepted events. `matched` and `duplicate` are there once an event was dispatched."""
-        start = start_of("events", question, EVENTS.key, now_ms())
-        return json_of(await readers.run(lambda client: _events(client, question, start)))
+        return await lists.answer(EVENTS, question, accept, EVENT)
 
-    @router.get("/deliveries", **listed(DELIVERY))
-    async def list_deliveries(question: Annotated[DeliveriesQuestion, Query()]) -> Response:
+    @router.get("/deliveries", **streamed(DELIVERY))
+    async def list_deliveries(question: Annotated[DeliveriesQuestion, Query()], accept: Accept = "") -> Response:
         """Deliveries by the time of their event, each in the state that it is in."""
-        return await _list(readers, DELIVERIES, question, now_ms())
+        return await lists.answer(DELIVERIES, question, accept, DELIVERY)
 
-    @router.get("/attempts", **listed(ATTEMPT))
-    async def list_attempts(question: Annotated[AttemptsQuestion, Query()]) -> Response:
+    @router.get("/attempts", **streamed(ATTEMPT))
+    async def list_attempts(question: Annotated[AttemptsQuestion, Query()], accept: Accept = "") -> Response:
         """Attempts, ends without one (`kind` is `outcome`) and waits (`parked`), by the time at which they started."""
-        return await _list(readers, ATTEMPTS, question, now_ms())
+        return await lists.answer(ATTEMPTS, question, accept, ATTEMPT)
 
-    @router.get("/rejections", **listed(REJECTION))
-    async def list_rejections(question: Annotated[RejectionsQuestion, Query()]) -> Response:
+    @router.get("/rejections", **streamed(REJECTION))
+    async def list_rejections(question: Annotated[RejectionsQuestion, Query()], accept: Accept = "") -> Response:
         """Refused requests."""
-        return await _list(readers, REJECTIONS, question, now_ms())
+        return await lists.answer(REJECTIONS, question, accept, REJECTION)
 
-    @router.get("/operations", **listed(OPERATION))
-    async def list_operations(question: Annotated[OperationsQuestion, Query()]) -> Response:
+    @router.get("/operations", **streamed(OPERATION))
+    async def list_operations(question: Annotated[OperationsQuestion, Query()], accept: Accept = "") -> Response:
         """What happened to Hooklog itself: dead letters, refused records, subscriptions that fail or were disabled."""
-        return await _list(readers, OPERATIONS, question, now_ms(), _operation)
+        return await lists.answer(OPERATIONS, question, accept, OPERATION)
 
 
 def _add_single(router: APIRouter, readers: Readers, clocks_apart_ms: int) -> None:
@@ -116,21 +121,46 @@ def _add_single(router: APIRouter, readers: Readers, clocks_apart_ms: int) -> No
         )
 
 
-async def _list(
-    readers: Readers,
-    listing: Listing,
-    question: ListQuestion,
-    now_ms: int,
-    shown: Callable[[Document], Document] = shown_row,
-) -> Response:
-    start = start_of(listing.table, question, listing.key, now_ms)
-    conditions = conditions_of(question)
-    page = await readers.run(lambda client: read_page(client, listing, question, start, conditions))
-    return json_of(page_document(page, [shown(row) for row in page.rows]))
+class _Lists:
+    def __init__(self, readers: Readers, streams: Readers, now_ms: Clock) -> None:
+        self._readers = readers
+        self._streams = streams
+        self._now_ms = now_ms
+        self._slots = Slots(MAX_STREAMED_LISTS, "lists")
+
+    async def answer(self, listing: Listing, question: LogQuestion, accept: str, example: Document) -> Response:
+        """A list in the form that is wanted; the example has the columns of CSV."""
+        now_ms = self._now_ms()
+        form = form_of(question.format, accept)
+        start = start_of(listing.table, question, listing.key, now_ms)
+        if form == "json":
+            _require_page(question)
+            page = await self._readers.run(lambda client: read_list(client, listing, question, start))
+            return json_of(page_document(page, page.rows))
+        pieces = Pieces(self._streams, listing, question, start, now_ms)
+        columns = [*example, *_more_columns(question)]
+        chunks = pieces.read(formed(form, columns, start, cursors=question.cursors))
+        if form == "csv":
+            chunks = _headed(csv_of(iter([columns])), chunks)
+        return Streamed(chunks, MEDIA_TYPES[form], self._slots)
 
 
-def _operation(row: Document) -> Document:
-    return shown_row(row) | {"detail": orjson.loads(row["detail"])}
+def _require_page(question: LogQuestion) -> None:
+    if question.limit > MAX_LIMIT:
+        message = f"a page has at most {MAX_LIMIT} rows; format=ndjson and format=csv have as many as there are"
+        raise ProblemError(422, detail=f"limit: {message}", errors=[{"field": "query.limit", "message": message}])
+
+
+def _more_columns(question: LogQuestion) -> list[str]:
+    payload = ["payload", "payload_encoding"] if getattr(question, "payload", False) else []
+    return [*payload, *(["cursor"] if question.cursors else [])]
+
+
+async def _headed(header: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The header goes with the first chunk, so that what is refused by then is no answer that has begun."""
+    yield header + await anext(chunks, b"")
+    async for chunk in chunks:
+        yield chunk
 
 
 def page_document(page: Page, rows: Sequence[Document]) -> Document:
@@ -148,39 +178,6 @@ async def _found(readers: Readers, read: Callable[[Client], Document | None], wh
 def _rejection(client: Client, rejection_id: str) -> Document | None:
     row = read_row(client, "rejections", "rejection_id", "received_at", rejection_id)
     return row and shown_row(row)
-
-
-def _events(client: Client, question: EventsQuestion, start: Start) -> Document:
-    plain = [item for item in conditions_of(question) if not item.sql.startswith("status ")]
-    of_dispatches = dispatched_conditions(question.status, question.duplicate, start.span, plain)
-    page = read_page(client, EVENTS, question, start, [*plain, *of_dispatches])
-    dispatches = _dispatches_of(client, page.rows)
-    return page_document(page, [_event(row, dispatches) for row in page.rows])
-
-
-def _event(row: Document, dispatches: dict[str, Document]) -> Document:
-    dispatch = dispatches.get(row["event_id"])
-    return shown_row(row) | {"status": "QUEUED" if dispatch else "RECEIVED"} | (dispatch or {})
-
-
-def _dispatches_of(client: Client, events: Sequence[Document]) -> dict[str, Document]:
-    if not events:
-        return {}
-    times = [epoch_ms_of(row["received_at"]) for row in events]
-    # Of two records with one event id, the one that was delivered is shown: it comes last.
-    result = client.query(
-        "SELECT event_id, matched, duplicate FROM dispatches FINAL WHERE topic_id IN {topics:Array(String)}"
-        " AND received_at >= fromUnixTimestamp64Milli({first:Int64}, 'UTC')"
-        " AND received_at <= fromUnixTimestamp64Milli({last:Int64}, 'UTC')"
-        " AND event_id IN {ids:Array(String)} ORDER BY duplicate DESC",
-        parameters={
-            "topics": sorted({row["topic_id"] for row in events}),
-            "first": min(times),
-            "last": max(times),
-            "ids": [row["event_id"] for row in events],
-        },
-    )
-    return {row.pop("event_id"): row for row in map(dict, result.named_results())}
 
 
 def json_of(document: Any, status: int = 200) -> Response:

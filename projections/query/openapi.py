@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import orjson
 from fastapi import FastAPI
+
+from projections.query.forms import csv_of
 
 _PROBLEM = {
     "type": "object",
@@ -29,7 +32,8 @@ _PROBLEM_CONTENT = {"application/problem+json": {"schema": {"$ref": "#/component
 _DESCRIPTION = """What happened, to the last event.
 
 Lists come in pages: `next_cursor` of one is `cursor` of the next, with all other parameters as they were, and the
-pages together are the whole, without a gap or a repetition, also while rows arrive. Times are RFC 3339 in UTC. Without
+pages together are the whole, without a gap or a repetition, also while rows arrive. With `format=ndjson` or `csv`, or
+such an `Accept`, a list is one stream of all its rows. Times are RFC 3339 in UTC. Without
 `since` a list is about the last 24 hours; longer than 31 days are read with SQL."""
 
 
@@ -76,6 +80,19 @@ def listed(row: Any) -> dict[str, Any]:
     content = {"application/json": {"schema": schema, "example": {"data": [row], "next_cursor": None}}}
     page: Responses = {200: {"description": "A page.", "content": content}, 400: problem("The cursor is wrong.")}
     return documented(page | _INVALID | _TOO_LARGE)
+
+
+def streamed(row: dict[str, Any]) -> dict[str, Any]:
+    """The same, of a route that also streams them."""
+    documented_page = listed(row)
+    documented_page["responses"][200]["description"] = "A page as JSON, or all rows as NDJSON or CSV."
+    line = orjson.dumps(row).decode() + "\n"
+    sheet = csv_of(iter([list(row), list(row.values())])).decode()
+    documented_page["responses"][200]["content"] |= {
+        "application/x-ndjson": {"schema": {"type": "string"}, "example": line},
+        "text/csv": {"schema": {"type": "string"}, "example": sheet},
+    }
+    return documented_page
 
 
 def found(example: Any) -> dict[str, Any]:

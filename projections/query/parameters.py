@@ -5,11 +5,16 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from projections.query.cursor import MAX_CURSOR_CHARS
+from projections.query.payload_search import MAX_SEARCH_CHARS, MAX_SEARCHES, checked_field, checked_text
+from projections.query.span import checked_time
 from projections.query.step import Step, step_of
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
 """A page of attempts with long answers is then some megabytes."""
+
+MAX_STREAM_ROWS = 100_000_000
+"""Of a list that is streamed, which holds little at a time: more than a month has."""
 
 DEFAULT_BUCKETS = 500
 MAX_BUCKETS = 1_000
@@ -35,11 +40,14 @@ Filter = Annotated[str | None, Field(min_length=1, max_length=MAX_FILTER_CHARS)]
 Moment = Annotated[
     str | None,
     Field(max_length=64, description="RFC 3339, epoch milliseconds, or a duration ago such as `-15m`, `-24h`, `-7d`."),
+    AfterValidator(lambda text: text and checked_time(text)),
 ]
 EventType = Annotated[
     str | None,
     Field(min_length=1, max_length=MAX_FILTER_CHARS, description="Exact, or a pattern: `*` is any run of characters."),
 ]
+Text = Annotated[str, Field(min_length=1, max_length=MAX_SEARCH_CHARS), AfterValidator(checked_text)]
+BodyField = Annotated[str, Field(min_length=1, max_length=MAX_SEARCH_CHARS), AfterValidator(checked_field)]
 
 
 def _known_step(text: str) -> str:
@@ -66,7 +74,24 @@ class ListQuestion(Question):
     order: Literal["desc", "asc"] = Field("desc", description="Newest first, or oldest first.")
 
 
-class EventsQuestion(ListQuestion):
+class LogQuestion(ListQuestion):
+    """What can be asked of lists that are also answered as a stream."""
+
+    limit: int = Field(
+        DEFAULT_LIMIT,
+        ge=1,
+        le=MAX_STREAM_ROWS,
+        description=f"Of a page, at most {MAX_LIMIT}; NDJSON and CSV have all rows unless it is given.",
+    )
+    format: Literal["json", "ndjson", "csv"] | None = Field(
+        None, description="A page as JSON, or all rows as a stream; without it `Accept` decides, and else it is JSON."
+    )
+    cursors: bool = Field(
+        default=False, description="Whether rows of a stream have a `cursor`: the place to go on from after them."
+    )
+
+
+class EventsQuestion(LogQuestion):
     """Accepted events."""
 
     topic_id: Filter = None
@@ -77,9 +102,17 @@ class EventsQuestion(ListQuestion):
     schema_valid: bool | None = Field(None, description="Whether the body was as the schema of its type says, if any.")
     duplicate: bool | None = Field(None, description="Of what was dispatched: whether it had been sent before.")
     payload: bool = Field(default=False, description="Whether rows have their payload.")
+    text: list[Text] = Field(
+        default_factory=list, max_length=MAX_SEARCHES, description="In the payload as written, as whole words; each."
+    )
+    field: list[BodyField] = Field(
+        default_factory=list,
+        max_length=MAX_SEARCHES,
+        description="Of a JSON payload, each: `/order/id=42`, a JSON pointer and its value, or the pointer alone.",
+    )
 
 
-class DeliveriesQuestion(ListQuestion):
+class DeliveriesQuestion(LogQuestion):
     """Deliveries, in the state that they are in."""
 
     status: list[DeliveryState] = Field(default_factory=list, max_length=len(DELIVERY_STATES))
@@ -92,7 +125,7 @@ class DeliveriesQuestion(ListQuestion):
     replay_id: Filter = None
 
 
-class AttemptsQuestion(ListQuestion):
+class AttemptsQuestion(LogQuestion):
     """Attempts, ends without one, and why one waits (`parked`)."""
 
     delivery_id: Filter = None
@@ -102,9 +135,12 @@ class AttemptsQuestion(ListQuestion):
     status: Literal["SUCCESS", "RETRYING", "FAILED", "CANCELLED"] | None = None
     kind: Literal["attempt", "outcome", "parked"] | None = None
     response_status_code: int | None = Field(None, ge=0, le=MAX_STATUS_CODE, description="0 is no answer.")
+    text: list[Text] = Field(
+        default_factory=list, max_length=MAX_SEARCHES, description="In the answer or the error, as whole words; each."
+    )
 
 
-class RejectionsQuestion(ListQuestion):
+class RejectionsQuestion(LogQuestion):
     """Refused requests."""
 
     source_id: Filter = None
@@ -113,7 +149,7 @@ class RejectionsQuestion(ListQuestion):
     payload: bool = Field(default=False, description="Whether rows have the beginning of the body.")
 
 
-class OperationsQuestion(ListQuestion):
+class OperationsQuestion(LogQuestion):
     """What happened to Hooklog itself."""
 
     kind: Filter = Field(None, description="Such as `dead_letter` or `breaker.opened`.")

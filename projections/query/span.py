@@ -56,6 +56,16 @@ def time_ms(text: str, now_ms: int) -> int:
         raise ValueError(message) from error
 
 
+def checked_time(text: str) -> str:
+    """The text, if `time_ms` can read it.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    time_ms(text, 0)
+    return text
+
+
 def span_of(since: str | None, until: str | None, now_ms: int, *, max_ms: int = MAX_MS, place: str = "query") -> Span:
     """The span that two parameters ask for: the last day when they are not there.
 
