@@ -21,6 +21,8 @@ from projections.query.readers import LOG_SETTINGS, SETTINGS, Readers
 from projections.query.replay_selection import CHOICE_SETTINGS
 from projections.query.replays import Replayer
 from projections.query.resend import Resender
+from projections.rebuild.kafka_log import KafkaLog
+from projections.rebuild.rebuilder import Rebuilder
 from projections.writer.metrics import WriterMetrics
 from projections.writer.records import GROUP, Records, Revoked
 from projections.writer.rows import PROJECTIONS
@@ -113,6 +115,8 @@ class _Service:
         self._keys = FollowedKeys(settings.bootstrap, names)
         self._appending = False
         self._writer: Writer | None = None
+        self._gate = asyncio.Lock()
+        self._rebuilder = Rebuilder(self._clickhouse, self._open_log, self._gate, alone=not settings.clickhouse_url)
         self._tables_ready = False
         self._stopping = asyncio.Event()
 
@@ -153,6 +157,7 @@ class _Service:
             sql=self._sql,
             resender=Resender(self._logs, self._appender, _now_ms),
             replayer=Replayer(self._logs, self._choosers, self._appender, _now_ms),
+            rebuilder=self._rebuilder,
             now_ms=_now_ms,
             clocks_apart_ms=self._settings.clocks_apart_ms,
         )
@@ -191,14 +196,18 @@ class _Service:
         client = await self._until_migrated()
         if client is None:
             return
+        if not await self._until_settled():
+            await asyncio.to_thread(client.close)
+            return
         self._tables_ready = True
         for readers in (self._logs, self._stats, self._choosers, self._sql):
             readers.start()
         try:
             if await self._until_broker():
-                self._writer = Writer(client, self._open_records, WriterMetrics(self._registry))
+                self._writer = Writer(client, self._open_records, WriterMetrics(self._registry), self._gate)
                 await self._writer.run()
         finally:
+            await self._rebuilder.stop()
             await asyncio.to_thread(self._close, client)
 
     async def _connect(self) -> None:
@@ -219,6 +228,19 @@ class _Service:
         # The embedded engine's lock makes sure that there is one such member.
         instance = None if self._settings.clickhouse_url else "embedded"
         return Records(self._settings, streams, on_revoked, self._expired.of_group(GROUP), instance)
+
+    def _open_log(self) -> KafkaLog:
+        return KafkaLog(self._settings, [projection.stream for projection in PROJECTIONS])
+
+    async def _until_settled(self) -> bool:
+        """Whether what an earlier rebuild left is in order, rather than that the service stops."""
+        settling = asyncio.create_task(self._rebuilder.settle())
+        stopping = asyncio.create_task(self._stopping.wait())
+        done, rest = await asyncio.wait({settling, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        for task in rest:
+            task.cancel()
+        await asyncio.wait(rest)
+        return settling in done
 
     async def _until_migrated(self) -> Client | None:
         while not self._stopping.is_set():

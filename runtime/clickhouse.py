@@ -20,6 +20,9 @@ from runtime.settings import Settings
 
 DATABASE = "hooklog"
 
+_FRESH = "_rebuild"
+"""Ends the name of the database beside it; the embedded engine's user is granted this very name."""
+
 CLICKHOUSE_ERRORS = (ClickHouseError, OSError)
 """What a client raises while ClickHouse is away, full or refuses something."""
 
@@ -49,8 +52,12 @@ class ClickHouse(Protocol):
     def create_database(self) -> None:
         """Creates the database if it is not there."""
 
-    def open_writer(self) -> Client:
-        """A client that writes and migrates."""
+    @property
+    def fresh(self) -> str:
+        """The database that a rebuild fills."""
+
+    def open_writer(self, database: str | None = None) -> Client:
+        """A client that writes and migrates, in a database that is there."""
 
     def open_reader(self, limits: Mapping[str, int]) -> Client:
         """A client that can only read, within ClickHouse's own limit settings such as `max_execution_time`."""
@@ -86,6 +93,11 @@ class ClickHouseServer:
             "password": unquote(parts.password or ""),
         }
 
+    @property
+    def fresh(self) -> str:
+        """The database that a rebuild fills."""
+        return f"{self.database}{_FRESH}"
+
     def create_database(self) -> None:
         """Creates the database if it is not there.
 
@@ -98,13 +110,13 @@ class ClickHouseServer:
         finally:
             client.close()
 
-    def open_writer(self) -> Client:
-        """A client that writes and migrates.
+    def open_writer(self, database: str | None = None) -> Client:
+        """A client that writes and migrates, in a database that is there; in Hooklog's own when none is named.
 
         Raises:
             ClickHouseError: the server does not answer or refuses.
         """
-        return self._open(self.database, _WRITE_SETTINGS)
+        return self._open(database or self.database, _WRITE_SETTINGS)
 
     def open_reader(self, limits: Mapping[str, int]) -> Client:
         """A client that can only read.
@@ -141,6 +153,11 @@ class EmbeddedClickHouse:
         self._config = self.folder.with_name(f"{folder.name}-config.xml")
         self._inserts = self.folder.with_name(f"{folder.name}-inserts")
 
+    @property
+    def fresh(self) -> str:
+        """The database that a rebuild fills."""
+        return f"{self.database}{_FRESH}"
+
     def create_database(self) -> None:
         """Creates the database if it is not there.
 
@@ -154,13 +171,13 @@ class EmbeddedClickHouse:
         finally:
             client.close()
 
-    def open_writer(self) -> Client:
-        """A client that writes and migrates.
+    def open_writer(self, database: str | None = None) -> Client:
+        """A client that writes and migrates, in a database that is there; in Hooklog's own when none is named.
 
         Raises:
             EngineInUseError: another process owns the directory.
         """
-        return self._open(self.database, {}, _WRITE_SETTINGS)
+        return self._open(database or self.database, {}, _WRITE_SETTINGS)
 
     def open_reader(self, limits: Mapping[str, int]) -> Client:
         """A client that can only read.

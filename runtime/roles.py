@@ -56,6 +56,9 @@ NEEDED: Mapping[tuple[str, str], Role] = MappingProxyType(
         ("POST", "/api/v1/replays"): "editor",
         ("POST", "/api/v1/replays/{replay_id}/cancel"): "editor",
         ("POST", "/api/v1/deliveries/{delivery_id}/retry"): "editor",
+        # Work of hours on a large log.
+        ("POST", "/api/v1/projections/rebuild"): "admin",
+        ("GET", "/api/v1/projections/rebuild"): "admin",
         # Any question at all, also about who changed what and which keys there were.
         ("POST", "/api/v1/sql"): "admin",
     }

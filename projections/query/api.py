@@ -13,12 +13,14 @@ from projections.query.examples import RESENT, TASK
 from projections.query.logs import Clock, Id, json_of, log_routes
 from projections.query.openapi import QueryApp, answered, found, problem
 from projections.query.readers import Readers
+from projections.query.rebuild_routes import rebuild_routes
 from projections.query.replay_routes import replay_routes
 from projections.query.replays import Replayer
 from projections.query.resend import Resender
 from projections.query.sql import sql_routes
 from projections.query.stats_routes import stats_routes
 from projections.query.tasks import read_task
+from projections.rebuild.rebuilder import Rebuilder
 from runtime.authorizer import Authorizer, actor_of
 from runtime.docs_page import docs_routes
 from runtime.health import Health
@@ -38,6 +40,7 @@ class Parts:
         sql: reads whatever is asked, apart for the same reason.
         resender: makes a delivery again.
         replayer: makes many again.
+        rebuilder: makes the tables again.
         now_ms: the clock, epoch milliseconds.
         clocks_apart_ms: how far the brokers' clocks may lie apart.
     """
@@ -47,6 +50,7 @@ class Parts:
     sql: Readers
     resender: Resender
     replayer: Replayer
+    rebuilder: Rebuilder
     now_ms: Clock
     clocks_apart_ms: int
 
@@ -70,6 +74,7 @@ def build_api(authorizer: Authorizer, health: Health, parts: Parts) -> QueryApp:
     app.include_router(_task_routes(parts.logs), dependencies=guarded)
     app.include_router(_resend_routes(parts.resender), dependencies=guarded)
     app.include_router(replay_routes(parts.logs, parts.replayer, parts.now_ms), dependencies=guarded)
+    app.include_router(rebuild_routes(parts.logs, parts.rebuilder), dependencies=guarded)
     app.include_router(sql_routes(parts.sql), dependencies=guarded)
     return app
 
