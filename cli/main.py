@@ -12,6 +12,8 @@ from cli.doctor.command import doctor
 from cli.encryption import commands as encryption
 from cli.expired import EXAMPLES as EXPIRED_EXAMPLES
 from cli.expired import expired
+from cli.rebuild import EXAMPLES as REBUILD_EXAMPLES
+from cli.rebuild import rebuild
 from cli.show import with_examples
 from cli.sql import EXAMPLES as SQL_EXAMPLES
 from cli.sql import sql
@@ -80,10 +82,18 @@ def processors() -> None:
     _serve("processors")
 
 
-@app.command(rich_help_panel=RUN)
-def projections() -> None:
-    """Run the read side: ClickHouse, the query API, the dashboard."""
-    _serve("projections")
+projections_app = typer.Typer(invoke_without_command=True)
+app.add_typer(projections_app, name="projections", rich_help_panel=RUN)
+
+
+@projections_app.callback()
+def projections(context: typer.Context) -> None:
+    """Run the read side: ClickHouse, the query API, the dashboard; or make its tables again."""
+    if context.invoked_subcommand is None:
+        _serve("projections")
+
+
+projections_app.command(epilog=with_examples(REBUILD_EXAMPLES))(rebuild)
 
 
 def _serve(service: str) -> None:

@@ -24,6 +24,8 @@ from projections.query.replay_selection import CHOICE_SETTINGS
 from projections.query.replays import Replayer
 from projections.query.resend import Resender
 from projections.query.sql_readers import SqlReaders
+from projections.rebuild.kafka_log import KafkaLog
+from projections.rebuild.rebuilder import Rebuilder
 from projections.retention import apply_retention
 from projections.sealing.sealer import Sealer
 from projections.sqlport.port import SqlPort
@@ -121,6 +123,8 @@ class _Service:
         self._appending = False
         self._sealer = Sealer(self._clickhouse.open_writer, settings.retention_days, self._registry)
         self._writer: Writer | None = None
+        self._gate = asyncio.Lock()
+        self._rebuilder = Rebuilder(self._clickhouse, self._open_log, self._gate, alone=not settings.clickhouse_url)
         self._tables_ready = False
         self._stopping = asyncio.Event()
 
@@ -168,6 +172,7 @@ class _Service:
             replayer=Replayer(self._logs, Chooser(self._choosers, self._ranges), self._appender, _now_ms),
             choosers=self._choosers,
             egress=AddressPolicy.of(self._settings.egress_networks),
+            rebuilder=self._rebuilder,
             now_ms=_now_ms,
             clocks_apart_ms=settings.clocks_apart_ms,
         )
@@ -195,17 +200,21 @@ class _Service:
         client = await self._until_migrated()
         if client is None:
             return
+        if not await self._until_settled():
+            await asyncio.to_thread(client.close)
+            return
         self._tables_ready = True
         for readers in (self._logs, self._streams, self._stats, self._choosers, self._sql):
             readers.start()
         sealing = asyncio.create_task(self._sealer.run())
         try:
             if await self._until_broker():
-                self._writer = Writer(client, self._open_records, WriterMetrics(self._registry))
+                self._writer = Writer(client, self._open_records, WriterMetrics(self._registry), self._gate)
                 await self._writer.run()
         finally:
             self._sealer.stop()
             await asyncio.wait({sealing})
+            await self._rebuilder.stop()
             await asyncio.to_thread(self._close, client)
             sealing.result()
 
@@ -227,6 +236,19 @@ class _Service:
         # The embedded engine's lock makes sure that there is one such member.
         instance = None if self._settings.clickhouse_url else "embedded"
         return Records(self._settings, streams, on_revoked, self._expired.of_group(GROUP), instance)
+
+    def _open_log(self) -> KafkaLog:
+        return KafkaLog(self._settings, [projection.stream for projection in PROJECTIONS])
+
+    async def _until_settled(self) -> bool:
+        """Whether what an earlier rebuild left is in order, rather than that the service stops."""
+        settling = asyncio.create_task(self._rebuilder.settle())
+        stopping = asyncio.create_task(self._stopping.wait())
+        done, rest = await asyncio.wait({settling, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        for task in rest:
+            task.cancel()
+        await asyncio.wait(rest)
+        return settling in done
 
     async def _until_migrated(self) -> Client | None:
         while not self._stopping.is_set():

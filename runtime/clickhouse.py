@@ -20,6 +20,9 @@ from runtime.settings import Settings
 
 DATABASE = "hooklog"
 
+_FRESH = "_rebuild"
+"""Ends the name of the database beside it; the embedded engine's user is granted this very name."""
+
 CLICKHOUSE_ERRORS = (ClickHouseError, OSError)
 """What a client raises while ClickHouse is away, full or refuses something."""
 
@@ -49,8 +52,12 @@ class ClickHouse(Protocol):
     def create_database(self) -> None:
         """Creates the database if it is not there."""
 
-    def open_writer(self) -> Client:
-        """A client that writes and migrates."""
+    @property
+    def fresh(self) -> str:
+        """The database that a rebuild fills."""
+
+    def open_writer(self, database: str | None = None) -> Client:
+        """A client that writes and migrates, in a database that is there."""
 
     def open_reader(self, limits: Mapping[str, int | str]) -> Client:
         """A client that can only read, within ClickHouse's own limit settings such as `max_execution_time`."""
@@ -81,6 +88,11 @@ class ClickHouseServer:
         self._writing = _connection(url)
         self._reading = _connection(reader_url or url)
 
+    @property
+    def fresh(self) -> str:
+        """The database that a rebuild fills."""
+        return f"{self.database}{_FRESH}"
+
     def create_database(self) -> None:
         """Creates the database if it is not there.
 
@@ -93,13 +105,13 @@ class ClickHouseServer:
         finally:
             client.close()
 
-    def open_writer(self) -> Client:
-        """A client that writes and migrates.
+    def open_writer(self, database: str | None = None) -> Client:
+        """A client that writes and migrates, in a database that is there; in Hooklog's own when none is named.
 
         Raises:
             ClickHouseError: the server does not answer or refuses.
         """
-        return self._open(self._writing, self.database, _WRITE_SETTINGS)
+        return self._open(self._writing, database or self.database, _WRITE_SETTINGS)
 
     def open_reader(self, limits: Mapping[str, int | str]) -> Client:
         """A client that can only read.
@@ -155,6 +167,11 @@ class EmbeddedClickHouse:
             folder.mkdir(parents=True, exist_ok=True)
         return [self.folder, self.temporary]
 
+    @property
+    def fresh(self) -> str:
+        """The database that a rebuild fills."""
+        return f"{self.database}{_FRESH}"
+
     def create_database(self) -> None:
         """Creates the database if it is not there.
 
@@ -168,13 +185,13 @@ class EmbeddedClickHouse:
         finally:
             client.close()
 
-    def open_writer(self) -> Client:
-        """A client that writes and migrates.
+    def open_writer(self, database: str | None = None) -> Client:
+        """A client that writes and migrates, in a database that is there; in Hooklog's own when none is named.
 
         Raises:
             EngineInUseError: another process owns the directory.
         """
-        return self._open(self.database, {}, _WRITE_SETTINGS)
+        return self._open(database or self.database, {}, _WRITE_SETTINGS)
 
     def open_reader(self, limits: Mapping[str, int | str]) -> Client:
         """A client that can only read.

@@ -66,6 +66,9 @@ NEEDED: Mapping[tuple[str, str], Role] = MappingProxyType(
         ("POST", "/api/v1/subscriptions/try"): "viewer",
         # As the SQL port: nothing that it reads shows a secret.
         ("POST", "/api/v1/sql"): "viewer",
+        # Work of hours on a large log.
+        ("POST", "/api/v1/projections/rebuild"): "admin",
+        ("GET", "/api/v1/projections/rebuild"): "admin",
     }
 )
 """By method and path, as the OpenAPI documents write them."""

@@ -32,7 +32,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedClickHo
 def writer(engine: EmbeddedClickHouse) -> Iterator[Client]:
     """A client that writes to empty tables."""
     client = engine.open_writer()
-    for table in ("events", "attempts", "deliveries", "config_changes", "projection_errors"):
+    for table in ("events", "attempts", "deliveries", "config_changes", "projection_errors", "rebuilds"):
         client.command(f"ALTER TABLE {table} DROP PARTITION ALL")
     yield client
     client.close()

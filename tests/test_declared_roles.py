@@ -48,6 +48,7 @@ def query_document() -> dict[str, Any]:
         replayer=None,
         choosers=None,
         egress=None,
+        rebuilder=None,
         now_ms=None,
         clocks_apart_ms=0,
     )

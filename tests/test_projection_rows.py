@@ -1,5 +1,6 @@
 """Records become rows that ClickHouse stores; a delivery's state only moves forward; one bad row costs no other."""
 
+import json
 import random
 from types import SimpleNamespace
 from typing import Any
@@ -10,10 +11,13 @@ from aiokafka import TopicPartition
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from projections.rebuild.carry import ORIGINS
 from projections.writer.batch import Batch, Place
+from projections.writer.cells import EARLIEST_MS, LATEST_MS, moment
 from projections.writer.rows import PROJECTIONS, Projection, Row, StoredRecord
 from projections.writer.states import delivery_version
 from projections.writer.store import insert_entries, store
+from projections.writer.whole_numbers import HELD, INT64, UINT16, UINT32, UINT64, check_columns
 from runtime.clickhouse import Client
 from schemas.attempt import Attempt, AttemptKind, AttemptStatus, encode_attempt
 from schemas.delivery import Delivery, encode_delivery
@@ -25,6 +29,8 @@ from tests.clickhouse_fixture import Count, count, engine, writer
 from tests.projections_fixture import make_attempt, make_delivery, make_event
 
 __all__ = ["count", "engine", "writer"]
+
+TYPES = {"UInt16": UINT16, "UInt32": UINT32, "UInt64": UINT64, "Int64": INT64}
 
 PROJECTION_OF = {projection.stream: projection for projection in PROJECTIONS}
 
@@ -175,3 +181,37 @@ def test_a_batch_forgets_what_belongs_to_others_now() -> None:
     batch.drop({place(4).source})
     assert (batch.rows, batch.bytes, batch.offsets) == (1, 2, {other.source: 9})
     assert [entry.place for entry in batch.tables["events"]] == [other]
+
+
+@pytest.mark.stack
+def test_every_millisecond_is_stored_as_it_is(writer: Client) -> None:
+    chance = random.Random(12)
+    times_ms = [EARLIEST_MS, LATEST_MS - 1, *(chance.randrange(EARLIEST_MS, LATEST_MS) for _ in range(20_000))]
+    writer.command("CREATE TABLE times (n UInt32, at DateTime64(3, 'UTC')) ENGINE = MergeTree ORDER BY n")
+    rows = [msgspec.json.encode({"n": n, "at": moment(time_ms)}) for n, time_ms in enumerate(times_ms)]
+    writer.raw_insert("times", insert_block=b"\n".join(rows), fmt="JSONEachRow")
+    stored = writer.query("SELECT toUnixTimestamp64Milli(at) FROM times ORDER BY n").result_rows
+    writer.command("DROP TABLE times")
+    assert [time_ms for (time_ms,) in stored] == times_ms
+
+
+@pytest.mark.stack
+def test_every_whole_number_that_a_record_gives_is_held_against_its_column(writer: Client) -> None:
+    ours = {"_partition", "_offset", "_version", "attempts", "last_status_code"}
+    columns = writer.query(
+        "SELECT DISTINCT name, type FROM system.columns WHERE database = currentDatabase()"
+        " AND table IN {tables:Array(String)} AND match(type, '^U?Int')",
+        parameters={"tables": list(ORIGINS)},
+    ).result_rows
+    assert {name: TYPES[kind] for name, kind in columns if name not in ours} == HELD
+
+
+@pytest.mark.parametrize("field", ["attempt", "response_status_code", "duration_ms", "generation", "config_version"])
+@pytest.mark.parametrize("number", [-(1 << 64), (1 << 63) + 1, 1 << 64])
+def test_a_number_that_its_column_cannot_hold_is_malformed(field: str, number: int) -> None:
+    value = encode_attempt(make_attempt(make_delivery(make_event()), 1, AttemptStatus.SUCCESS))
+    document = json.loads(value) | {field: number}
+    with pytest.raises(MalformedRecordError):
+        rows_of(ATTEMPTS, json.dumps(document).encode())
+    with pytest.raises(MalformedRecordError, match="out of range"):
+        check_columns({field: number})

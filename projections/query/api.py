@@ -15,6 +15,7 @@ from projections.query.logs import Clock, Id, json_of, log_routes
 from projections.query.openapi import QueryApp, answered, found, problem
 from projections.query.outcome_routes import outcome_routes
 from projections.query.readers import Readers
+from projections.query.rebuild_routes import rebuild_routes
 from projections.query.replay_routes import replay_routes
 from projections.query.replays import Replayer
 from projections.query.resend import Resender
@@ -23,6 +24,7 @@ from projections.query.sql_readers import SqlReaders
 from projections.query.stats_routes import stats_routes
 from projections.query.tasks import read_task
 from projections.query.try_routes import try_routes
+from projections.rebuild.rebuilder import Rebuilder
 from rules.addresses import AddressPolicy
 from runtime.authorizer import Authorizer, actor_of
 from runtime.docs_page import docs_routes
@@ -46,6 +48,7 @@ class Parts:
         replayer: makes many again.
         choosers: go through many events, apart for the same reason.
         egress: where deliveries may go.
+        rebuilder: makes the tables again.
         now_ms: the clock, epoch milliseconds.
         clocks_apart_ms: how far the brokers' clocks may lie apart.
     """
@@ -58,6 +61,7 @@ class Parts:
     replayer: Replayer
     choosers: Readers
     egress: AddressPolicy
+    rebuilder: Rebuilder
     now_ms: Clock
     clocks_apart_ms: int
 
@@ -85,6 +89,7 @@ def build_api(authorizer: Authorizer, health: Health, parts: Parts) -> QueryApp:
     app.include_router(_resend_routes(parts.resender), dependencies=guarded)
     app.include_router(replay_routes(parts.logs, parts.replayer, parts.now_ms), dependencies=guarded)
     app.include_router(try_routes(parts.choosers, parts.egress, parts.now_ms), dependencies=guarded)
+    app.include_router(rebuild_routes(parts.logs, parts.rebuilder), dependencies=guarded)
     app.include_router(sql_routes(parts.sql), dependencies=guarded)
     return app
 

@@ -244,3 +244,15 @@ DRIFT: dict[str, Any] = {
     ],
     "more_types": False,
 }
+
+REBUILD = {
+    "rebuild_id": "01J9ZC3W6V0000000000000000",
+    "state": "RUNNING",
+    "requested_by": "admin",
+    "began_at": _AT,
+    "records": 120_000,
+    "records_total": 1_204_331,
+    "carried": 0,
+    "reason": "",
+    "updated_at": _AT,
+}

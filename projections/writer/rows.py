@@ -6,11 +6,12 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from projections.writer.attempt_rows import attempt_json
 from projections.writer.cells import header_map, moment, moment_or_none, raw_text
 from projections.writer.operation_rows import operation_cells
 from projections.writer.replay_rows import replay_cells
-from projections.writer.states import delivery_version, requests_made
-from schemas.attempt import Attempt, AttemptKind, AttemptStatus, decode_attempt
+from projections.writer.states import delivery_version
+from projections.writer.whole_numbers import check_columns
 from schemas.delivery import decode_delivery
 from schemas.dispatch import decode_dispatch
 from schemas.event import decode_event
@@ -174,59 +175,12 @@ def delivery_rows(record: StoredRecord) -> list[Row]:
 
 
 def attempt_rows(record: StoredRecord) -> list[Row]:
-    """One attempt, and the state that its delivery is in after it.
-
-    A parking leaves the state as it was, and tells why it waits. A lease is no business of readers.
-    """
-    attempt = decode_attempt(record.value)
-    if attempt.kind is AttemptKind.LEASE:
+    """One attempt, and the state that its delivery is in after it."""
+    told = attempt_json(record.value, record.partition, record.offset)
+    if told is None:
         return []
-    shared: dict[str, Any] = {
-        "delivery_id": attempt.delivery_id,
-        "event_id": attempt.event_id,
-        "subscription_id": attempt.subscription_id,
-        "topic_id": attempt.topic_id,
-        "source_id": attempt.source_id,
-        "event_type": attempt.event_type,
-        "status": attempt.status,
-        "error": attempt.error,
-        "reason": attempt.reason,
-        "target_url": attempt.target_url,
-        "next_attempt_at": moment_or_none(attempt.next_attempt_ms),
-        "generation": attempt.generation,
-        "config_version": attempt.config_version,
-        "replay_id": attempt.replay_id,
-    }
-    if attempt.kind is AttemptKind.PARKED:
-        status = AttemptStatus.RETRYING if requests_made(attempt) else "PENDING"
-        return [_attempt_row(record, attempt, shared | {"status": status})]
-    return [_attempt_row(record, attempt, shared), _state_row(record, attempt, shared)]
-
-
-def _attempt_row(record: StoredRecord, attempt: Attempt, shared: dict[str, Any]) -> Row:
-    cells = {
-        "kind": attempt.kind,
-        "attempt": attempt.attempt,
-        "response_status_code": attempt.response_status_code,
-        "response_body": attempt.response_body,
-        "received_at": moment(attempt.received_ms),
-        "started_at": moment(attempt.started_ms),
-        "duration_ms": attempt.duration_ms,
-    }
-    return _row_of("attempts", record, shared | cells)
-
-
-def _state_row(record: StoredRecord, attempt: Attempt, shared: dict[str, Any]) -> Row:
-    attempts = requests_made(attempt)
-    cells = {
-        "attempts": attempts,
-        "last_status_code": attempt.response_status_code,
-        "created_at": moment(attempt.received_ms),
-        "last_attempt_at": moment_or_none(attempt.started_ms if attempt.kind is AttemptKind.ATTEMPT else 0),
-        "completed_at": moment_or_none(attempt.started_ms + attempt.duration_ms if attempt.ends else 0),
-        "_version": delivery_version(attempt.status, attempts, record.offset),
-    }
-    return _row_of("deliveries", record, shared | cells)
+    attempt, state = told
+    return [Row("attempts", attempt)] if state is None else [Row("attempts", attempt), Row("deliveries", state)]
 
 
 def outcome_rows(record: StoredRecord) -> list[Row]:
@@ -265,10 +219,7 @@ def operation_rows(record: StoredRecord) -> list[Row]:
 
 
 def _row(table: str, source: StoredRecord, /, **cells: Any) -> Row:
-    return _row_of(table, source, cells)
-
-
-def _row_of(table: str, source: StoredRecord, cells: dict[str, Any]) -> Row:
+    check_columns(cells)
     # The record's place makes a row that is written twice identical to itself.
     cells["_partition"], cells["_offset"] = source.partition, source.offset
     return Row(table, msgspec.json.encode(cells))

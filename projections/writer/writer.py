@@ -6,19 +6,20 @@ One batch is being inserted, in a thread, while the next one fills; a third neve
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from projections.writer.batch import Batch, Place
-from projections.writer.errors import expired_row, unreadable_row
+from projections.writer.batch import Batch
+from projections.writer.errors import expired_row
 from projections.writer.metrics import WriterMetrics
 from projections.writer.records import Records, Revoked
-from projections.writer.rows import PROJECTIONS, Projection, Row
+from projections.writer.rows import PROJECTIONS
 from projections.writer.store import store
+from projections.writer.take import take
 from runtime.clickhouse import CLICKHOUSE_ERRORS, Client
 
 log = structlog.get_logger(__name__)
@@ -45,11 +46,15 @@ class Writer:
         client: a writing client, which this writer's thread has for itself.
         open_records: makes the reader of the streams.
         metrics: where it counts.
+        gate: held while a batch is inserted; who holds it instead keeps the writer from inserting.
     """
 
-    def __init__(self, client: Client, open_records: OpenRecords, metrics: WriterMetrics) -> None:
+    def __init__(
+        self, client: Client, open_records: OpenRecords, metrics: WriterMetrics, gate: asyncio.Lock | None = None
+    ) -> None:
         self._client = client
         self._metrics = metrics
+        self._gate = gate or asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="insert")
         self._records = open_records(self._forget)
         self._projections = {projection.stream.name: projection for projection in PROJECTIONS}
@@ -110,17 +115,10 @@ class Writer:
         self._stored.setdefault(source, records[0].offset)
         now_s = time.monotonic()
         for record in records:
-            place = Place(source, stream, record.offset, record.timestamp)
-            self._batch.add(place, self._rows_of(projection, place, record), now_s)
+            if take(self._batch, projection, source, record, now_s):
+                log.warning("record_unreadable", stream=stream, place=source, offset=record.offset)
+                self._metrics.errors.labels(stream).inc()
         self._metrics.records.labels(stream).inc(len(records))
-
-    def _rows_of(self, projection: Projection, place: Place, record: ConsumerRecord) -> Sequence[Row]:
-        try:
-            return projection.rows(record)
-        except ValueError as error:  # MalformedRecordError is one, and text that no JSON can hold another
-            log.warning("record_unreadable", stream=place.stream, place=place.source, offset=place.offset)
-            self._metrics.errors.labels(place.stream).inc()
-            return [unreadable_row(place, record.value, str(error))]
 
     def _note_lost(self) -> None:
         for place, beginning in self._records.lost:
@@ -152,7 +150,8 @@ class Writer:
     async def _store(self, batch: Batch) -> None:
         counts = {table: len(entries) for table, entries in batch.tables.items()}
         self._storing_bytes = batch.bytes
-        await self._insert(batch)
+        async with self._gate:
+            await self._insert(batch)
         self._storing_bytes = 0
         for table, count in counts.items():
             self._metrics.rows.labels(table).inc(count)

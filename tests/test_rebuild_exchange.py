@@ -1,0 +1,148 @@
+"""An exchange of tables that is cut off is finished by the next start."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from projections.rebuild.carry import ORIGINS
+from projections.rebuild.kafka_log import KafkaLog
+from projections.rebuild.ledger import Rebuild, latest
+from projections.rebuild.rebuilder import Rebuilder
+from projections.rebuild.work import HistoryError, Work
+from projections.writer.rows import PROJECTIONS
+from runtime.clickhouse import Client, EmbeddedClickHouse
+from runtime.settings import Settings
+from schemas.attempt import AttemptStatus
+from schemas.ids import new_id
+from schemas.streams import ATTEMPTS
+from tests.clickhouse_fixture import engine, writer
+from tests.kafka_fixture import RunningKafka
+from tests.projections_fixture import Projections, Stages, make_attempt, make_delivery, make_event
+
+__all__ = ["engine", "writer"]
+
+pytestmark = pytest.mark.stack
+
+
+DEATHS = (1, 5, 1 + len(ORIGINS), 2 + len(ORIGINS))
+"""Statements after the exchange was told of: before the first table, amid them, behind the last, before the tidying."""
+
+
+class DiedError(Exception):
+    """Stands for the end of the process."""
+
+
+class Mortal:
+    """A client whose process ends behind a statement."""
+
+    def __init__(self, client: Client, life: "Life") -> None:
+        self._client = client
+        self._life = life
+
+    def command(self, text: str, **more: Any) -> Any:
+        """Runs a statement."""
+        answer = self._client.command(text, **more)
+        self._life.lived(text)
+        return answer
+
+    def raw_insert(self, table: str, insert_block: bytes, fmt: str) -> None:
+        """Stores rows."""
+        self._client.raw_insert(table, insert_block=insert_block, fmt=fmt)
+        state = next((name for name in ("SWAPPING", "DONE") if name.encode() in insert_block), "")
+        self._life.lived(f"{table} {state}")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+
+class Life:
+    """ClickHouse for a process that ends behind its `statements`-th statement of the exchange."""
+
+    def __init__(self, clickhouse: EmbeddedClickHouse, statements: int) -> None:
+        self._clickhouse = clickhouse
+        self._left = statements
+        self._exchanging = False
+        self.database, self.fresh = clickhouse.database, clickhouse.fresh
+
+    def create_database(self) -> None:
+        """Nothing to do."""
+
+    def open_writer(self, database: str | None = None) -> Client:
+        """As the real one."""
+        return Mortal(self._clickhouse.open_writer(database), self)
+
+    def open_reader(self, limits: Mapping[str, int]) -> Client:
+        """As the real one."""
+        return self._clickhouse.open_reader(limits)
+
+    def lived(self, statement: str) -> None:
+        """A statement has been run."""
+        self._exchanging = self._exchanging or statement == "rebuilds SWAPPING"
+        self._left -= self._exchanging
+        if self._left == 0:
+            raise DiedError(statement)
+
+
+def tables(client: Client) -> dict[str, list[Any]]:
+    return {
+        table: list(client.query(f"SELECT * EXCEPT _ingested_at FROM {table} FINAL ORDER BY ALL").result_rows)  # noqa: S608 - our own
+        for table in ORIGINS
+    }
+
+
+@pytest.fixture
+def settings(kafka: RunningKafka, tmp_path: Path) -> Settings:
+    return Projections(kafka, tmp_path).settings
+
+
+async def rebuild(clickhouse: Any, settings: Settings) -> None:
+    """What a process does, as far as it comes."""
+    work = Work(clickhouse, lambda: log_of(settings), asyncio.Lock(), Rebuild(new_id(), "me", "admin"))
+    try:
+        await work.open()
+        await work.fill()
+        await work.swap()
+        await work.finish()
+    finally:
+        await work.close()
+
+
+def log_of(settings: Settings) -> KafkaLog:
+    return KafkaLog(settings, [projection.stream for projection in PROJECTIONS])
+
+
+async def test_an_exchange_that_is_cut_off_is_finished_by_the_next_start(
+    engine: EmbeddedClickHouse, writer: Client, settings: Settings
+) -> None:
+    async with Stages(settings) as stages:
+        deliveries = [make_delivery(make_event(), f"s{number}") for number in range(20)]
+        await stages.attempts([make_attempt(delivery, 1, AttemptStatus.SUCCESS) for delivery in deliveries])
+        await stages.raw(ATTEMPTS, b"none")
+        await rebuild(engine, settings)
+        filled = tables(writer)
+        assert [len(filled[table]) for table in ("attempts", "deliveries", "projection_errors")] == [20, 20, 1]
+        for statements in DEATHS:
+            with pytest.raises(DiedError):
+                await rebuild(Life(engine, statements), settings)
+            rebuilder = Rebuilder(engine, lambda: log_of(settings), asyncio.Lock(), alone=True)
+            await rebuilder.settle()
+            known = latest(writer)
+            assert known is not None
+            assert known.rebuild.state == "DONE"
+            assert tables(writer) == filled
+            assert writer.command("SELECT count() FROM system.databases WHERE name = 'hooklog_rebuild'") == 0
+
+
+async def test_a_stream_that_was_made_again_is_not_rebuilt_from(
+    engine: EmbeddedClickHouse, writer: Client, settings: Settings
+) -> None:
+    async with Stages(settings) as stages:
+        await stages.attempts([make_attempt(make_delivery(make_event()), 1, AttemptStatus.SUCCESS)])
+    before = "INSERT INTO attempts (started_at, _partition, _offset) VALUES (now(), 0, 1000000)"
+    writer.command(before)
+    with pytest.raises(HistoryError, match="attempts/0"):
+        await rebuild(engine, settings)
+    assert writer.command("SELECT count() FROM attempts") == 1
