@@ -5,7 +5,6 @@ import contextlib
 import os
 import signal
 import socket
-import time
 from pathlib import Path
 
 import structlog
@@ -15,28 +14,19 @@ from prometheus_client import CollectorRegistry
 
 from projections.confined import confine_projections
 from projections.followed_keys import FollowedKeys
-from projections.http_server import UnsignalledServer, http_server, only_our_hosts
+from projections.http_server import UnsignalledServer
 from projections.migrate import MigrationChangedError, migrate
-from projections.query.api import Parts, build_api
-from projections.query.readers import LOG_SETTINGS, STATS_SETTINGS, Readers
-from projections.query.replay_choice import Chooser
-from projections.query.replay_selection import CHOICE_SETTINGS
-from projections.query.replays import Replayer
-from projections.query.resend import Resender
-from projections.query.sql_readers import SqlReaders
+from projections.read_side import ReadSide, now_ms
 from projections.rebuild.kafka_log import KafkaLog
 from projections.rebuild.rebuilder import Rebuilder
 from projections.retention import apply_retention
 from projections.sealing.sealer import Sealer
-from projections.sqlport.port import SqlPort
 from projections.writer.metrics import WriterMetrics
 from projections.writer.records import GROUP, Records, Revoked
 from projections.writer.rows import PROJECTIONS
 from projections.writer.writer import Writer
 from rules.address_guard import AddressGuard
-from rules.addresses import AddressPolicy
 from runtime.authorizer import Authorizer
-from runtime.bounded_bodies import BoundedBodies
 from runtime.clickhouse import (
     CLICKHOUSE_ERRORS,
     ClickHouse,
@@ -49,30 +39,15 @@ from runtime.expired import ExpiredRecords
 from runtime.garbage import settle
 from runtime.guesses import FAILURES_PER_MINUTE, Guesses
 from runtime.health import Health
-from runtime.http_metrics import HttpMetrics
 from runtime.kafka import Appender, wait_for_broker
-from runtime.log_range import LogRange
 from runtime.secrets_files import load_admin_key
 from runtime.settings import Settings
 from runtime.telemetry import configure_logging
-from runtime.tls_files import served_tls
 from schemas.streams import StreamNames
 
 log = structlog.get_logger(__name__)
 
 USERS_CONFIG = Path(__file__).with_name("embedded_users.xml")
-
-LOG_READERS = 2
-"""A timeline takes 10 ms: two threads answer more than the machine has cores for."""
-
-STREAM_READERS = 1
-"""Lists that are streamed take turns, piece by piece."""
-
-STATS_READERS = 1
-"""A month of figures takes a core for a second; a dashboard asks for one after the other."""
-
-CHOOSERS = 1
-"""Choosing many events for a replay takes a core for seconds; the next one waits."""
 
 RETRY_S = 1.0
 
@@ -104,22 +79,19 @@ class _Service:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._admin_key = load_admin_key(settings)
+        admin_key = load_admin_key(settings)  # before the kernel closes its file to us
         self._clickhouse: ClickHouse = clickhouse_of(settings, USERS_CONFIG)
         self._registry = CollectorRegistry()
         if isinstance(self._clickhouse, EmbeddedClickHouse):
             os.environ["TMPDIR"] = str(self._clickhouse.temporary)  # which the engine asks for as soon as it is loaded
             confine_projections(settings, self._clickhouse, self._registry)
-        self._logs = Readers(self._clickhouse, LOG_READERS, LOG_SETTINGS)
-        self._stats = Readers(self._clickhouse, STATS_READERS, STATS_SETTINGS)
-        self._streams = Readers(self._clickhouse, STREAM_READERS, LOG_SETTINGS)
-        self._choosers = Readers(self._clickhouse, CHOOSERS, CHOICE_SETTINGS)
-        self._sql = SqlReaders(self._clickhouse, self._registry)
         names = StreamNames(settings.kafka_prefix)
         self._appender = Appender(settings.bootstrap, names)
-        self._ranges = LogRange(settings.bootstrap, names, settings.partitions)
-        self._expired = ExpiredRecords(settings.bootstrap, names, {GROUP}, _now_ms, self._registry)
+        self._expired = ExpiredRecords(settings.bootstrap, names, {GROUP}, now_ms, self._registry)
         self._keys = FollowedKeys(settings.bootstrap, names)
+        guesses = Guesses(AddressGuard(FAILURES_PER_MINUTE))
+        authorizer = Authorizer(admin_key, self._keys.known, guesses, now_ms)
+        self._read_side = ReadSide(settings, self._clickhouse, self._appender, authorizer, self._registry)
         self._appending = False
         self._sealer = Sealer(self._clickhouse.open_writer, settings.retention_days, self._registry)
         self._writer: Writer | None = None
@@ -133,7 +105,7 @@ class _Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         with contextlib.ExitStack() as open_sockets:
-            servers = self._servers()
+            servers = self._read_side.servers(self._health(), self._rebuilder)
             listeners = [open_sockets.enter_context(_listener(host, port)) for _, host, port in servers]
             served = _serve([server for server, _, _ in servers], listeners)
             serving = asyncio.create_task(served)
@@ -159,31 +131,6 @@ class _Service:
         if self._writer is not None:
             self._writer.stop()
 
-    def _servers(self) -> list[tuple[UnsignalledServer, str, int]]:
-        """Each with the host and port that it listens at."""
-        settings, tls = self._settings, served_tls(self._settings, self._registry)
-        authorizer = Authorizer(self._admin_key, self._keys.known, Guesses(AddressGuard(FAILURES_PER_MINUTE)), _now_ms)
-        parts = Parts(
-            logs=self._logs,
-            streams=self._streams,
-            stats=self._stats,
-            sql=self._sql,
-            resender=Resender(self._logs, self._appender, _now_ms),
-            replayer=Replayer(self._logs, Chooser(self._choosers, self._ranges), self._appender, _now_ms),
-            choosers=self._choosers,
-            egress=AddressPolicy.of(self._settings.egress_networks),
-            rebuilder=self._rebuilder,
-            now_ms=_now_ms,
-            clocks_apart_ms=settings.clocks_apart_ms,
-        )
-        api = only_our_hosts(settings, BoundedBodies(build_api(authorizer, self._health(), parts)))
-        servers = [(http_server(settings, HttpMetrics(api, self._registry), tls), settings.host, settings.query_port)]
-        if settings.serves_sql:
-            sql = SqlPort(authorizer.caller, self._sql, self._clickhouse.database, self._registry)
-            port = only_our_hosts(settings, BoundedBodies(sql))
-            servers.append((http_server(settings, port, tls), settings.sql_host, settings.sql_port))
-        return servers
-
     def _health(self) -> Health:
         checks = {
             "tables": lambda: self._tables_ready,
@@ -204,8 +151,7 @@ class _Service:
             await asyncio.to_thread(client.close)
             return
         self._tables_ready = True
-        for readers in (self._logs, self._streams, self._stats, self._choosers, self._sql):
-            readers.start()
+        self._read_side.start()
         sealing = asyncio.create_task(self._sealer.run())
         try:
             if await self._until_broker():
@@ -282,8 +228,7 @@ class _Service:
 
     def _close(self, client: Client) -> None:
         # The embedded engine must be closed before the process ends, and ends with its last client.
-        for readers in (self._logs, self._streams, self._stats, self._choosers, self._sql):
-            readers.close()
+        self._read_side.close()
         client.close()
 
 
@@ -293,7 +238,3 @@ async def _serve(servers: list[UnsignalledServer], listeners: list[socket.socket
 
 def _listener(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=1024)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
