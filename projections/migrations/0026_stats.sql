@@ -47,6 +47,7 @@ COMMENT 'figures of attempts by hour, topic, source and event type, a minute beh
 CREATE TABLE IF NOT EXISTS seals
 (
     mark          DateTime64(6, 'UTC') COMMENT 'every row that could be read then is in the hourly figures; 1970 where only complete_from was raised' CODEC(Delta, ZSTD(1)),
+    attempts_id   UUID                 COMMENT 'the table of attempts that was read: of one that took its place, nothing is in the figures',
     complete_from DateTime('UTC')      COMMENT 'the attempts of earlier hours may have begun to expire: those hours are never computed again' CODEC(Delta, ZSTD(1)),
     hours         UInt32               COMMENT 'how many hours were computed' CODEC(T64, ZSTD(1)),
     took_ms       UInt32               COMMENT 'how long that took, milliseconds' CODEC(T64, ZSTD(1))

@@ -52,13 +52,15 @@ def seal(
     if marks.now_us / 1_000_000 - marks.mark_s < at_least_s:
         return None
     marks = marks._replace(complete_from_s=complete_from_s(marks, retention_days))
+    if not marks.mark_s:
+        _empty(client, marks)
     hours = unsealed_hours(client, marks, marks.complete_from_s)
     for _, day in groupby(hours, lambda hour_s: hour_s // DAY_S):
         # A day at a time bounds what is held in memory.
         if not _seal_day(client, list(day), marks.now_us, go_on):
             return None
     took_ms = round((time.monotonic() - began_s) * 1000)
-    store_mark(client, marks.now_us, marks.complete_from_s, len(hours), took_ms)
+    store_mark(client, marks, marks.now_us, len(hours), took_ms)
     return Sealed(len(hours), marks.now_us)
 
 
@@ -70,6 +72,19 @@ def complete_from_s(marks: Marks, retention_days: int) -> int:
     """
     kept_s = marks.now_us // 1_000_000 - retention_days * DAY_S
     return max(marks.complete_from_s, (kept_s // HOUR_S + 2) * HOUR_S)
+
+
+def _empty(client: Client, marks: Marks) -> None:
+    """Sets to zero what was made of another table of attempts: the one that is there now may have less."""
+    for table in HOURLY_TABLES:
+        columns = ", ".join(("hour", *table.keys))
+        client.command(
+            f"INSERT INTO {table.name} ({columns}, sealed_at)"  # noqa: S608 - names are ours
+            # Older than what this pass goes on to write.
+            f" SELECT {columns}, fromUnixTimestamp64Micro({{before:Int64}}, 'UTC') FROM {table.name} FINAL"
+            " WHERE hour >= toDateTime({complete_from:Int64}, 'UTC')",
+            parameters={"before": marks.now_us - 1, "complete_from": marks.complete_from_s},
+        )
 
 
 def _seal_day(client: Client, hours: list[int], mark_us: int, go_on: Callable[[], bool]) -> bool:
@@ -90,7 +105,7 @@ def _insert(table: HourlyTable) -> str:
         f" AND {OF_HOURS}"
     )
     return (
-        f"INSERT INTO {table.name} ({columns}, sealed_at)"  # noqa: S608 - names are ours
+        f"INSERT INTO {table.name} ({columns}, sealed_at)"  # noqa: S608 - as above
         f" SELECT {columns}, fromUnixTimestamp64Micro({{mark:Int64}}, 'UTC') FROM ({figures_of(table.keys, within)})"
     )
 
