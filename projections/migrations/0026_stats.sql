@@ -52,8 +52,9 @@ CREATE TABLE IF NOT EXISTS seals
     hours         UInt32               COMMENT 'how many hours were computed' CODEC(T64, ZSTD(1)),
     took_ms       UInt32               COMMENT 'how long that took, milliseconds' CODEC(T64, ZSTD(1))
 )
--- The highest mark and the highest complete_from hold, whichever rows they stand in, so that a repeated row is harmless.
-ENGINE = MergeTree
-ORDER BY mark
+-- The highest mark and the highest complete_from hold, whichever rows they stand in. The latter goes up each hour, so that
+-- one row an hour stays.
+ENGINE = ReplacingMergeTree(mark)
+ORDER BY (attempts_id, complete_from)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'how far the hourly figures are; the highest value of each column holds';

@@ -28,6 +28,7 @@ class Marks(NamedTuple):
         since_s: hours with rows written since then may lack some of them.
         complete_from_s: the attempts of earlier hours may have begun to expire.
         attempts_id: UUID of the table of attempts.
+        former_us: the last mark of a table whose place it took, epoch microseconds; 0 is none.
     """
 
     now_us: int
@@ -35,6 +36,7 @@ class Marks(NamedTuple):
     since_s: int
     complete_from_s: int
     attempts_id: str
+    former_us: int
 
 
 def read_marks(client: Client) -> Marks:
@@ -49,11 +51,12 @@ def read_marks(client: Client) -> Marks:
         " maxIf(mark, attempts_id = present) AS last"
         " SELECT greatest(toUnixTimestamp64Micro(now64(6)), toUnixTimestamp64Micro(max(mark)) + 1),"
         " toUnixTimestamp(last), least(toUnixTimestamp(now()), toUnixTimestamp(last)),"
-        " toUnixTimestamp(max(complete_from)), toString(present) FROM seals"
+        " toUnixTimestamp(max(complete_from)), toUnixTimestamp64Micro(maxIf(mark, attempts_id != present)),"
+        " toString(present) FROM seals"
     ).result_rows
     *numbers, attempts_id = row
-    now_us, mark_s, last_s, complete_from_s = map(int, numbers)
-    return Marks(now_us, mark_s, max(0, last_s - OVERLAP_S), complete_from_s, attempts_id)
+    now_us, mark_s, last_s, complete_from_s, former_us = map(int, numbers)
+    return Marks(now_us, mark_s, max(0, last_s - OVERLAP_S), complete_from_s, attempts_id, former_us)
 
 
 def unsealed_hours(client: Client, marks: Marks, first_s: int, end_s: int | None = None) -> list[int]:

@@ -52,8 +52,8 @@ def seal(
     if marks.now_us / 1_000_000 - marks.mark_s < at_least_s:
         return None
     marks = marks._replace(complete_from_s=complete_from_s(marks, retention_days))
-    if not marks.mark_s:
-        _empty(client, marks)
+    if marks.former_us and not marks.mark_s:
+        _empty_former(client, marks)
     hours = unsealed_hours(client, marks, marks.complete_from_s)
     for _, day in groupby(hours, lambda hour_s: hour_s // DAY_S):
         # A day at a time bounds what is held in memory.
@@ -74,16 +74,19 @@ def complete_from_s(marks: Marks, retention_days: int) -> int:
     return max(marks.complete_from_s, (kept_s // HOUR_S + 2) * HOUR_S)
 
 
-def _empty(client: Client, marks: Marks) -> None:
-    """Sets to zero what was made of another table of attempts: the one that is there now may have less."""
+def _empty_former(client: Client, marks: Marks) -> None:
+    """Sets to zero what was made of a former table of attempts, which may have had more than the one that is there now.
+
+    Just newer than that, and older than all that is made of the present one: another process may be further.
+    """
     for table in HOURLY_TABLES:
         columns = ", ".join(("hour", *table.keys))
         client.command(
             f"INSERT INTO {table.name} ({columns}, sealed_at)"  # noqa: S608 - names are ours
-            # Older than what this pass goes on to write.
-            f" SELECT {columns}, fromUnixTimestamp64Micro({{before:Int64}}, 'UTC') FROM {table.name} FINAL"
-            " WHERE hour >= toDateTime({complete_from:Int64}, 'UTC')",
-            parameters={"before": marks.now_us - 1, "complete_from": marks.complete_from_s},
+            f" SELECT {columns}, fromUnixTimestamp64Micro({{former:Int64}} + 1, 'UTC') FROM {table.name} FINAL"
+            " WHERE hour >= toDateTime({complete_from:Int64}, 'UTC')"
+            " AND sealed_at <= fromUnixTimestamp64Micro({former:Int64}, 'UTC')",
+            parameters={"former": marks.former_us, "complete_from": marks.complete_from_s},
         )
 
 
