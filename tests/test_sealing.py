@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
 from projections.sealing.durations import COUNTED_AT, MAX_ERROR, counted_at
 from projections.sealing.marks import read_marks, unsealed_hours
 from projections.sealing.seal import HOUR_S, _empty_former, seal
-from runtime.clickhouse import Client
+from projections.sealing.sealer import Sealer
+from runtime.clickhouse import Client, EmbeddedClickHouse
 from tests.attempt_books import Row, counted, rows_of, store
 from tests.clickhouse_fixture import engine
 from tests.clickhouse_fixture import writer as empty_writer
@@ -167,3 +169,18 @@ def test_another_table_of_attempts_in_the_place_of_the_first_is_counted_from_the
     seal(writer, DAYS)
     _empty_former(writer, another)  # one that began before, got no further than this, and died
     assert_exact(writer, rebuilt)
+
+
+def test_what_cannot_be_read_now_is_sealed_when_it_can(engine: EmbeddedClickHouse, writer: Client) -> None:
+    rows = rows_of(10, 50, now_s_of(writer))
+    store(writer, rows)
+    registry = CollectorRegistry()
+    sealer = Sealer(engine.open_writer, DAYS, registry)
+    writer.command("RENAME TABLE attempts TO attempts_away")
+    sealer._pass()
+    assert registry.get_sample_value("hooklog_projections_seal_failures_total") == 1
+    writer.command("RENAME TABLE attempts_away TO attempts")
+    sealer._pass()
+    assert (registry.get_sample_value("hooklog_projections_seal_hours_total") or 0) > 10
+    assert_exact(writer, rows)
+    sealer._close()
