@@ -80,4 +80,5 @@ def _days_of(client: Client, table: str) -> int | None:
 
 def _spare_hours(client: Client, days: int) -> None:
     # Before the first attempt goes: no process computes the hours again of which some are about to be dropped.
-    store_mark(client, 0, complete_from_s(read_marks(client), days), 0, 0)
+    marks = read_marks(client)
+    store_mark(client, marks._replace(complete_from_s=complete_from_s(marks, days)), 0, 0, 0)

@@ -46,8 +46,9 @@ def rows_of(seed: int, count: int, now_s: int, hours: int = 40) -> list[Row]:
     return rows
 
 
-def store(client: Client, rows: Sequence[Row]) -> None:
-    client.raw_insert("attempts", insert_block=b"\n".join(json.dumps(row).encode() for row in rows), fmt="JSONEachRow")
+def store(client: Client, rows: Sequence[Row], table: str = "attempts") -> None:
+    """Inserts them, as the writer does."""
+    client.raw_insert(table, insert_block=b"\n".join(json.dumps(row).encode() for row in rows), fmt="JSONEachRow")
 
 
 def counted(rows: Sequence[Row], *keys: str) -> dict[tuple[Any, ...], tuple[Any, ...]]:

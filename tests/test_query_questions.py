@@ -171,6 +171,7 @@ def test_the_api_describes_itself_and_counts_its_requests(
     operations = {path: next(iter(item.values())) for path, item in document["paths"].items()}
     assert {path for path in operations if "stats" in path or path.endswith(("logs/events", "retry", "{task_id}"))} == {
         "/api/v1/logs/events",
+        "/api/v1/stats/attempts",
         "/api/v1/stats/subscriptions",
         "/api/v1/stats/topics",
         "/api/v1/stats/overview",

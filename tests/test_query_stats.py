@@ -138,10 +138,12 @@ def test_totals_add_up(projections: Projections, books: Books, topic: str) -> No
 
 def test_what_is_wrong_with_a_question_about_figures_is_said_by_name(projections: Projections, books: Books) -> None:
     assert books.events
-    for parameters in ({"step": "month"}, {"step": "7"}, {"limit": 1_001}, {"since": "-40d"}, {"source_id": "shop"}):
+    for parameters in ({"step": "month"}, {"step": "7"}, {"limit": 1_001}, {"since": "-800d"}, {"source_id": "shop"}):
         (name,) = parameters
         problem = ask(projections, "v1/stats/subscriptions", 422, **parameters)
         assert [error["field"] for error in problem["errors"]] == [f"query.{name}"]
+    assert ask(projections, "v1/stats/topics", step="day", since="-40d")["data"]
+    assert ask(projections, "v1/stats/topics", 422, step="900", since="-40d")["errors"][0]["field"] == "query.since"
     assert ask(projections, "v1/stats/overview", 422, step="day")["errors"][0]["field"] == "query.step"
     cursor = ask(projections, "v1/stats/topics", limit=1)["next_cursor"]
     assert ask(projections, "v1/stats/subscriptions", 400, cursor=cursor)["code"] == "cursor_of_another_list"

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
 from projections.sealing.durations import COUNTED_AT, MAX_ERROR, counted_at
 from projections.sealing.marks import read_marks, unsealed_hours
-from projections.sealing.seal import HOUR_S, seal
-from runtime.clickhouse import Client
+from projections.sealing.seal import HOUR_S, _empty_former, seal
+from projections.sealing.sealer import Sealer
+from runtime.clickhouse import Client, EmbeddedClickHouse
 from tests.attempt_books import Row, counted, rows_of, store
 from tests.clickhouse_fixture import engine
 from tests.clickhouse_fixture import writer as empty_writer
@@ -34,7 +36,8 @@ def stored(client: Client, table: str, *keys: str) -> dict[tuple[Any, ...], tupl
     columns = ", ".join(keys)
     query = f"SELECT toUnixTimestamp(hour), {columns}, {FIGURES} FROM {table} FINAL"  # noqa: S608 - the test's own
     rows = client.query(query).result_rows
-    return {tuple(row[: len(keys) + 1]): tuple(row[len(keys) + 1 :]) for row in rows}
+    found = {tuple(row[: len(keys) + 1]): tuple(row[len(keys) + 1 :]) for row in rows}
+    return {group: values for group, values in found.items() if any(values[:-1])}
 
 
 def assert_exact(client: Client, rows: Sequence[Row]) -> None:
@@ -42,7 +45,8 @@ def assert_exact(client: Client, rows: Sequence[Row]) -> None:
         ("stats_by_subscription", ("subscription_id", "topic_id")),
         ("stats_by_topic", ("topic_id", "source_id", "event_type")),
     ):
-        assert stored(client, table, *keys) == counted(rows, *keys)
+        expected = {group: values for group, values in counted(rows, *keys).items() if any(values[:-1])}
+        assert stored(client, table, *keys) == expected
 
 
 def now_s_of(client: Client) -> int:
@@ -141,3 +145,42 @@ def test_what_has_expired_is_never_computed_to_less_not_even_when_more_is_kept_a
     for days in (10, DAYS):
         seal(writer, days)
         assert stored(writer, "stats_by_topic", "topic_id") == before
+
+
+def test_another_table_of_attempts_in_the_place_of_the_first_is_counted_from_the_beginning(writer: Client) -> None:
+    rows = rows_of(8, 200, now_s_of(writer))
+    store(writer, rows)
+    seal(writer, DAYS)
+    rebuilt = [row | {"_ingested_at": 1_700_000_000} for row in rows[20:]] + rows_of(9, 50, now_s_of(writer))
+    rebuilt = [row | {"_offset": number} for number, row in enumerate(rebuilt)]
+    writer.command("CREATE TABLE others AS attempts")
+    store(writer, rebuilt, "others")
+
+    def exchanged() -> bool:
+        """In the middle of a pass."""
+        if writer.query("EXISTS TABLE others").result_rows[0][0]:
+            writer.command("EXCHANGE TABLES attempts AND others")
+            writer.command("DROP TABLE others SYNC")
+        return True
+
+    seal(writer, DAYS, go_on=exchanged)
+    assert read_marks(writer).mark_s == 0
+    another = read_marks(writer)
+    seal(writer, DAYS)
+    _empty_former(writer, another)  # one that began before, got no further than this, and died
+    assert_exact(writer, rebuilt)
+
+
+def test_what_cannot_be_read_now_is_sealed_when_it_can(engine: EmbeddedClickHouse, writer: Client) -> None:
+    rows = rows_of(10, 50, now_s_of(writer))
+    store(writer, rows)
+    registry = CollectorRegistry()
+    sealer = Sealer(engine.open_writer, DAYS, registry)
+    writer.command("RENAME TABLE attempts TO attempts_away")
+    sealer._pass()
+    assert registry.get_sample_value("hooklog_projections_seal_failures_total") == 1
+    writer.command("RENAME TABLE attempts_away TO attempts")
+    sealer._pass()
+    assert (registry.get_sample_value("hooklog_projections_seal_hours_total") or 0) > 10
+    assert_exact(writer, rows)
+    sealer._close()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from projections.query.timeline import read_timeline
 from projections.writer.rows import Row, attempt_rows, delivery_rows, dispatch_rows, event_rows, rejection_rows
 from runtime.clickhouse import Client, EmbeddedClickHouse
 from schemas.attempt import Attempt, AttemptKind, encode_attempt
@@ -140,6 +141,19 @@ def test_the_timeline_of_an_event_has_a_row_for_each_thing_that_happened(writer:
     expected.update((item.event_id, "completed") for item in books.deliveries if books.states[item.delivery_id] in ENDS)
     expected.update((item.rejection_id, "rejected") for item in books.rejections)
     assert shown == expected
+
+
+def test_what_the_query_api_tells_of_an_event_lacks_nothing_for_looking_at_less(writer: Client, books: Books) -> None:
+    for event in books.events:
+        told = read_timeline(writer, event.event_id)
+        assert told is not None
+        assert (told["dispatch"] is not None) == (event.event_id in books.dispatches)
+        deliveries = {item.delivery_id for item in books.deliveries if item.event_id == event.event_id}
+        assert {item["delivery_id"] for item in told["deliveries"]} == deliveries
+        attempts = Counter(item.delivery_id for item in books.attempts if item.event_id == event.event_id)
+        assert {
+            item["delivery_id"]: len(item["attempts"]) for item in told["deliveries"] if item["attempts"]
+        } == attempts
 
 
 def test_the_retry_funnel_counts_deliveries_by_the_attempt_that_they_came_to(writer: Client, books: Books) -> None:

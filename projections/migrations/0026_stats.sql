@@ -47,12 +47,14 @@ COMMENT 'figures of attempts by hour, topic, source and event type, a minute beh
 CREATE TABLE IF NOT EXISTS seals
 (
     mark          DateTime64(6, 'UTC') COMMENT 'every row that could be read then is in the hourly figures; 1970 where only complete_from was raised' CODEC(Delta, ZSTD(1)),
+    attempts_id   UUID                 COMMENT 'the table of attempts that was read: of one that took its place, nothing is in the figures',
     complete_from DateTime('UTC')      COMMENT 'the attempts of earlier hours may have begun to expire: those hours are never computed again' CODEC(Delta, ZSTD(1)),
     hours         UInt32               COMMENT 'how many hours were computed' CODEC(T64, ZSTD(1)),
     took_ms       UInt32               COMMENT 'how long that took, milliseconds' CODEC(T64, ZSTD(1))
 )
--- The highest mark and the highest complete_from hold, whichever rows they stand in, so that a repeated row is harmless.
-ENGINE = MergeTree
-ORDER BY mark
+-- The highest mark and the highest complete_from hold, whichever rows they stand in. The latter goes up each hour, so that
+-- one row an hour stays.
+ENGINE = ReplacingMergeTree(mark)
+ORDER BY (attempts_id, complete_from)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'how far the hourly figures are; the highest value of each column holds';

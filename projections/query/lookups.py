@@ -1,9 +1,12 @@
 """Rows by id. An id that is a ULID says when it was made, which leaves out the partitions before."""
 
+from collections.abc import Iterable
 from typing import Any
 
+from projections.query.filters import Condition
 from projections.query.shown import Document, shown_row
 from runtime.clickhouse import Client
+from schemas.headers import epoch_ms
 from schemas.ids import ulid_time_ms
 
 SLACK_MS = 3_600_000
@@ -16,7 +19,12 @@ PAYLOADS = {"payload": "bytes"}
 """Columns that clickhouse-connect must not read as text: a payload may be anything."""
 
 
-def read_rows(client: Client, table: str, key: str, time: str, value: str) -> list[Document]:
+ANY = Condition("1", {})
+
+
+def read_rows(
+    client: Client, table: str, key: str, time: str, value: str, *, narrowed: Condition = ANY
+) -> list[Document]:
     """The rows of a table that have an event's or a rejection's id, in the order of their time.
 
     Args:
@@ -25,20 +33,35 @@ def read_rows(client: Client, table: str, key: str, time: str, value: str) -> li
         key: the column that has the id.
         time: a column that is no earlier than the id.
         value: the id.
+        narrowed: what holds for these rows anyway, so that less is looked through; of columns of the sort key.
     """
+    # Rows that replace each other agree in all of these, so they are looked at first, before any other column is read.
     result = client.query(
-        f"SELECT * FROM {table} FINAL WHERE {key} = {{id:String}}"  # noqa: S608 - names are ours, values are bound
-        f" AND {time} >= fromUnixTimestamp64Milli({{since:Int64}}, 'UTC')"
+        f"SELECT * FROM {table} FINAL PREWHERE {key} = {{id:String}}"  # noqa: S608 - names are ours, values are bound
+        f" AND {time} >= fromUnixTimestamp64Milli({{since:Int64}}, 'UTC') AND {narrowed.sql}"
         f" ORDER BY {time}, _partition, _offset LIMIT {{limit:UInt32}}",
-        parameters={"id": value, "since": earliest_ms(value), "limit": MAX_ROWS},
+        parameters={"id": value, "since": earliest_ms(value), "limit": MAX_ROWS, **narrowed.parameters},
         column_formats=PAYLOADS if table in {"events", "rejections"} else None,
     )
     return [shown_row(row) | _place(row) for row in result.named_results()]
 
 
-def read_row(client: Client, table: str, key: str, time: str, value: str) -> Document | None:
+def read_row(
+    client: Client, table: str, key: str, time: str, value: str, *, narrowed: Condition = ANY
+) -> Document | None:
     """The first of them."""
-    return next(iter(read_rows(client, table, key, time, value)), None)
+    return next(iter(read_rows(client, table, key, time, value, narrowed=narrowed)), None)
+
+
+def of_time(column: str, shown: str) -> Condition:
+    """Holds for rows of one time, as it is shown: a dispatch and deliveries have the time of their event."""
+    return Condition(f"{column} = fromUnixTimestamp64Milli({{of_time:Int64}}, 'UTC')", {"of_time": epoch_ms(shown)})
+
+
+def of_deliveries(deliveries: Iterable[Document]) -> Condition:
+    """Holds for attempts of these deliveries' subscriptions; an attempt is stored together with its delivery."""
+    names = sorted({delivery["subscription_id"] for delivery in deliveries})
+    return Condition("subscription_id IN {subscriptions:Array(String)}", {"subscriptions": names})
 
 
 def read_delivery(client: Client, delivery_id: str) -> Document | None:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from projections.query.lookups import read_row, read_rows
+from projections.query.lookups import of_deliveries, of_time, read_row, read_rows
 from projections.query.shown import Document
 from runtime.clickhouse import Client
 
@@ -16,9 +16,14 @@ def read_timeline(client: Client, event_id: str) -> Document | None:
     event = read_row(client, "events", "event_id", "received_at", event_id)
     if event is None:
         return _rejected(read_row(client, "rejections", "rejection_id", "received_at", event_id))
-    dispatch = read_row(client, "dispatches", "event_id", "received_at", event_id)
-    deliveries = read_rows(client, "deliveries", "event_id", "created_at", event_id)
-    attempts = read_rows(client, "attempts", "event_id", "started_at", event_id)
+    came_at = event["received_at"]
+    dispatch = read_row(
+        client, "dispatches", "event_id", "received_at", event_id, narrowed=of_time("received_at", came_at)
+    )
+    deliveries = read_rows(
+        client, "deliveries", "event_id", "created_at", event_id, narrowed=of_time("created_at", came_at)
+    )
+    attempts = read_rows(client, "attempts", "event_id", "started_at", event_id, narrowed=of_deliveries(deliveries))
     return {
         "event": event | {"status": "QUEUED" if dispatch else "RECEIVED"},
         "dispatch": dispatch,

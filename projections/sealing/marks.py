@@ -4,6 +4,9 @@ Whoever seals notes the time before reading anything (the mark), computes every 
 before, and stores the mark last. So a row that could be read at a mark is in the figures of that mark or a later one,
 and one that came after it has been written since: `_ingested_at` tells, but for the time that an insert takes from
 there until it can be read. `OVERLAP_S` is more than that.
+
+A mark is one of a table: when another table of attempts takes its place, as after a rebuild, there is none, and
+everything is computed again.
 """
 
 from datetime import datetime
@@ -24,12 +27,16 @@ class Marks(NamedTuple):
         mark_s: when they were complete; 0 is never.
         since_s: hours with rows written since then may lack some of them.
         complete_from_s: the attempts of earlier hours may have begun to expire.
+        attempts_id: UUID of the table of attempts.
+        former_us: the last mark of a table whose place it took, epoch microseconds; 0 is none.
     """
 
     now_us: int
     mark_s: int
     since_s: int
     complete_from_s: int
+    attempts_id: str
+    former_us: int
 
 
 def read_marks(client: Client) -> Marks:
@@ -40,12 +47,16 @@ def read_marks(client: Client) -> Marks:
     """
     # A clock that was set back would make later readings look older than earlier ones.
     (row,) = client.query(
-        "SELECT greatest(toUnixTimestamp64Micro(now64(6)), toUnixTimestamp64Micro(max(mark)) + 1),"
-        " toUnixTimestamp(max(mark)), least(toUnixTimestamp(now()), toUnixTimestamp(max(mark))),"
-        " toUnixTimestamp(max(complete_from)) FROM seals"
+        "WITH (SELECT uuid FROM system.tables WHERE database = currentDatabase() AND name = 'attempts') AS present,"
+        " maxIf(mark, attempts_id = present) AS last"
+        " SELECT greatest(toUnixTimestamp64Micro(now64(6)), toUnixTimestamp64Micro(max(mark)) + 1),"
+        " toUnixTimestamp(last), least(toUnixTimestamp(now()), toUnixTimestamp(last)),"
+        " toUnixTimestamp(max(complete_from)), toUnixTimestamp64Micro(maxIf(mark, attempts_id != present)),"
+        " toString(present) FROM seals"
     ).result_rows
-    now_us, mark_s, last_s, complete_from_s = map(int, row)
-    return Marks(now_us, mark_s, max(0, last_s - OVERLAP_S), complete_from_s)
+    *numbers, attempts_id = row
+    now_us, mark_s, last_s, complete_from_s, former_us = map(int, numbers)
+    return Marks(now_us, mark_s, max(0, last_s - OVERLAP_S), complete_from_s, attempts_id, former_us)
 
 
 def unsealed_hours(client: Client, marks: Marks, first_s: int, end_s: int | None = None) -> list[int]:
@@ -80,14 +91,21 @@ def _epoch_s(hour: datetime) -> int:
     return round(hour.timestamp())
 
 
-def store_mark(client: Client, mark_us: int, complete_from_s: int, hours: int, took_ms: int) -> None:
+def store_mark(client: Client, marks: Marks, mark_us: int, hours: int, took_ms: int) -> None:
     """Says that everything that could be read at `mark_us` is in the figures; 0 only raises `complete_from`.
 
     Raises:
         ClickHouseError: it may not have been stored.
     """
     client.command(
-        "INSERT INTO seals (mark, complete_from, hours, took_ms) SELECT fromUnixTimestamp64Micro({mark:Int64}, 'UTC'),"
+        "INSERT INTO seals (mark, attempts_id, complete_from, hours, took_ms)"
+        " SELECT fromUnixTimestamp64Micro({mark:Int64}, 'UTC'), {attempts:UUID},"
         " toDateTime({complete_from:Int64}, 'UTC'), {hours:UInt32}, {took:UInt32}",
-        parameters={"mark": mark_us, "complete_from": complete_from_s, "hours": hours, "took": took_ms},
+        parameters={
+            "mark": mark_us,
+            "attempts": marks.attempts_id,
+            "complete_from": marks.complete_from_s,
+            "hours": hours,
+            "took": took_ms,
+        },
     )

@@ -52,13 +52,15 @@ def seal(
     if marks.now_us / 1_000_000 - marks.mark_s < at_least_s:
         return None
     marks = marks._replace(complete_from_s=complete_from_s(marks, retention_days))
+    if marks.former_us and not marks.mark_s:
+        _empty_former(client, marks)
     hours = unsealed_hours(client, marks, marks.complete_from_s)
     for _, day in groupby(hours, lambda hour_s: hour_s // DAY_S):
         # A day at a time bounds what is held in memory.
         if not _seal_day(client, list(day), marks.now_us, go_on):
             return None
     took_ms = round((time.monotonic() - began_s) * 1000)
-    store_mark(client, marks.now_us, marks.complete_from_s, len(hours), took_ms)
+    store_mark(client, marks, marks.now_us, len(hours), took_ms)
     return Sealed(len(hours), marks.now_us)
 
 
@@ -70,6 +72,22 @@ def complete_from_s(marks: Marks, retention_days: int) -> int:
     """
     kept_s = marks.now_us // 1_000_000 - retention_days * DAY_S
     return max(marks.complete_from_s, (kept_s // HOUR_S + 2) * HOUR_S)
+
+
+def _empty_former(client: Client, marks: Marks) -> None:
+    """Sets to zero what was made of a former table of attempts, which may have had more than the one that is there now.
+
+    Just newer than that, and older than all that is made of the present one: another process may be further.
+    """
+    for table in HOURLY_TABLES:
+        columns = ", ".join(("hour", *table.keys))
+        client.command(
+            f"INSERT INTO {table.name} ({columns}, sealed_at)"  # noqa: S608 - names are ours
+            f" SELECT {columns}, fromUnixTimestamp64Micro({{former:Int64}} + 1, 'UTC') FROM {table.name} FINAL"
+            " WHERE hour >= toDateTime({complete_from:Int64}, 'UTC')"
+            " AND sealed_at <= fromUnixTimestamp64Micro({former:Int64}, 'UTC')",
+            parameters={"former": marks.former_us, "complete_from": marks.complete_from_s},
+        )
 
 
 def _seal_day(client: Client, hours: list[int], mark_us: int, go_on: Callable[[], bool]) -> bool:
@@ -90,7 +108,7 @@ def _insert(table: HourlyTable) -> str:
         f" AND {OF_HOURS}"
     )
     return (
-        f"INSERT INTO {table.name} ({columns}, sealed_at)"  # noqa: S608 - names are ours
+        f"INSERT INTO {table.name} ({columns}, sealed_at)"  # noqa: S608 - as above
         f" SELECT {columns}, fromUnixTimestamp64Micro({{mark:Int64}}, 'UTC') FROM ({figures_of(table.keys, within)})"
     )
 
