@@ -17,12 +17,14 @@ from prometheus_client import CollectorRegistry
 from projections.followed_keys import FollowedKeys
 from projections.migrate import MigrationChangedError, migrate
 from projections.query.api import Parts, build_api
-from projections.query.readers import LOG_SETTINGS, SETTINGS, Readers
+from projections.query.readers import LOG_SETTINGS, SETTINGS, STATS_SETTINGS, Readers
 from projections.query.replay_selection import CHOICE_SETTINGS
 from projections.query.replays import Replayer
 from projections.query.resend import Resender
 from projections.rebuild.kafka_log import KafkaLog
 from projections.rebuild.rebuilder import Rebuilder
+from projections.retention import apply_retention
+from projections.sealing.sealer import Sealer
 from projections.writer.metrics import WriterMetrics
 from projections.writer.records import GROUP, Records, Revoked
 from projections.writer.rows import PROJECTIONS
@@ -106,7 +108,7 @@ class _Service:
         self._clickhouse: ClickHouse = clickhouse_of(settings, USERS_CONFIG)
         self._registry = CollectorRegistry()
         self._logs = Readers(self._clickhouse, LOG_READERS, LOG_SETTINGS)
-        self._stats = Readers(self._clickhouse, STATS_READERS, LOG_SETTINGS)
+        self._stats = Readers(self._clickhouse, STATS_READERS, STATS_SETTINGS)
         self._choosers = Readers(self._clickhouse, CHOOSERS, CHOICE_SETTINGS)
         self._sql = Readers(self._clickhouse, SQL_READERS, SETTINGS)
         names = StreamNames(settings.kafka_prefix)
@@ -114,9 +116,12 @@ class _Service:
         self._expired = ExpiredRecords(settings.bootstrap, names, {GROUP}, _now_ms, self._registry)
         self._keys = FollowedKeys(settings.bootstrap, names)
         self._appending = False
+        self._sealer = Sealer(self._clickhouse.open_writer, settings.retention_days, self._registry)
         self._writer: Writer | None = None
         self._gate = asyncio.Lock()
-        self._rebuilder = Rebuilder(self._clickhouse, self._open_log, self._gate, alone=not settings.clickhouse_url)
+        self._rebuilder = Rebuilder(
+            self._clickhouse, self._open_log, self._prepare, self._gate, alone=not settings.clickhouse_url
+        )
         self._tables_ready = False
         self._stopping = asyncio.Event()
 
@@ -144,6 +149,7 @@ class _Service:
 
     def _stop(self) -> None:
         self._stopping.set()
+        self._sealer.stop()
         if self._writer is not None:
             self._writer.stop()
 
@@ -202,13 +208,17 @@ class _Service:
         self._tables_ready = True
         for readers in (self._logs, self._stats, self._choosers, self._sql):
             readers.start()
+        sealing = asyncio.create_task(self._sealer.run())
         try:
             if await self._until_broker():
                 self._writer = Writer(client, self._open_records, WriterMetrics(self._registry), self._gate)
                 await self._writer.run()
         finally:
             await self._rebuilder.stop()
+            self._sealer.stop()
+            await asyncio.wait({sealing})
             await asyncio.to_thread(self._close, client)
+            sealing.result()
 
     async def _connect(self) -> None:
         """Starts the appender as soon as a broker answers."""
@@ -240,7 +250,7 @@ class _Service:
         for task in rest:
             task.cancel()
         await asyncio.wait(rest)
-        return settling in done
+        return settling in done and settling.result() is None
 
     async def _until_migrated(self) -> Client | None:
         while not self._stopping.is_set():
@@ -254,8 +264,12 @@ class _Service:
     def _migrated(self) -> Client:
         self._clickhouse.create_database()
         client = self._clickhouse.open_writer()
-        migrate(client)
+        self._prepare(client)
         return client
+
+    def _prepare(self, client: Client) -> None:
+        migrate(client)
+        apply_retention(client, self._settings)
 
     async def _until_broker(self) -> bool:
         while not self._stopping.is_set():

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from projections.migrate import migrate
 from projections.rebuild.carry import ORIGINS
 from projections.rebuild.kafka_log import KafkaLog
 from projections.rebuild.ledger import Rebuild, latest
 from projections.rebuild.rebuilder import Rebuilder
 from projections.rebuild.work import HistoryError, Work
+from projections.retention import apply_retention
 from projections.writer.rows import PROJECTIONS
 from runtime.clickhouse import Client, EmbeddedClickHouse
 from runtime.settings import Settings
@@ -98,9 +100,14 @@ def settings(kafka: RunningKafka, tmp_path: Path) -> Settings:
     return Projections(kafka, tmp_path).settings
 
 
+def prepare(client: Client) -> None:
+    migrate(client)
+    apply_retention(client, Settings(retention_days=77))
+
+
 async def rebuild(clickhouse: Any, settings: Settings) -> None:
     """What a process does, as far as it comes."""
-    work = Work(clickhouse, lambda: log_of(settings), asyncio.Lock(), Rebuild(new_id(), "me", "admin"))
+    work = Work(clickhouse, log_of(settings), prepare, asyncio.Lock(), Rebuild(new_id(), "me", "admin"))
     try:
         await work.open()
         await work.fill()
@@ -123,11 +130,12 @@ async def test_an_exchange_that_is_cut_off_is_finished_by_the_next_start(
         await stages.raw(ATTEMPTS, b"none")
         await rebuild(engine, settings)
         filled = tables(writer)
+        assert "toIntervalDay(77)" in writer.command("SHOW CREATE TABLE attempts")
         assert [len(filled[table]) for table in ("attempts", "deliveries", "projection_errors")] == [20, 20, 1]
         for statements in DEATHS:
             with pytest.raises(DiedError):
                 await rebuild(Life(engine, statements), settings)
-            rebuilder = Rebuilder(engine, lambda: log_of(settings), asyncio.Lock(), alone=True)
+            rebuilder = Rebuilder(engine, lambda: log_of(settings), prepare, asyncio.Lock(), alone=True)
             await rebuilder.settle()
             known = latest(writer)
             assert known is not None
