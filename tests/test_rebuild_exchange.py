@@ -14,6 +14,7 @@ from projections.rebuild.ledger import Rebuild, latest
 from projections.rebuild.rebuilder import Rebuilder
 from projections.rebuild.work import HistoryError, Work
 from projections.retention import apply_retention
+from projections.sealing.seal import seal
 from projections.writer.rows import PROJECTIONS
 from runtime.clickhouse import Client, EmbeddedClickHouse
 from runtime.settings import Settings
@@ -154,3 +155,22 @@ async def test_a_stream_that_was_made_again_is_not_rebuilt_from(
     with pytest.raises(HistoryError, match="attempts/0"):
         await rebuild(engine, settings)
     assert writer.command("SELECT count() FROM attempts") == 1
+
+
+async def test_the_hours_are_those_of_the_new_attempts(
+    engine: EmbeddedClickHouse, writer: Client, settings: Settings
+) -> None:
+    async with Stages(settings) as stages:
+        await stages.attempts([make_attempt(make_delivery(make_event()), 1, AttemptStatus.SUCCESS)])
+        await stages.raw(ATTEMPTS, b"none", partition=0)
+    await rebuild(engine, settings)
+    writer.command(
+        "INSERT INTO attempts (subscription_id, kind, started_at, _partition, _offset)"
+        " VALUES ('nobody', 'attempt', now(), 0, 0)"
+    )
+    hours = "SELECT sum(attempts), sum(ended_success) FROM stats_by_subscription FINAL"
+    seal(writer, 77)
+    assert writer.query(hours).result_rows == [(2, 1)]
+    await rebuild(engine, settings)
+    seal(writer, 77)
+    assert writer.query(hours).result_rows == [(1, 1)]
