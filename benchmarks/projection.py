@@ -100,7 +100,7 @@ class Tables:
     def empty(self) -> None:
         """Drops every row."""
         for table in ("attempts", "deliveries"):
-            self.writer.command(f"TRUNCATE TABLE {table} SYNC")
+            self.writer.command(f"ALTER TABLE {table} DROP PARTITION ALL")
 
 
 @asynccontextmanager
@@ -244,7 +244,7 @@ def main() -> None:
     records: int = parser.parse_args().records
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     with (
-        tempfile.TemporaryDirectory(prefix="hooklog-bench-") as folder,
+        tempfile.TemporaryDirectory(prefix="hooklog-bench-", ignore_cleanup_errors=True) as folder,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         report = runner.run(measure(Path(folder), records))

@@ -129,10 +129,14 @@ async def test_an_exchange_that_is_cut_off_is_finished_by_the_next_start(
         deliveries = [make_delivery(make_event(), f"s{number}") for number in range(20)]
         await stages.attempts([make_attempt(delivery, 1, AttemptStatus.SUCCESS) for delivery in deliveries])
         await stages.raw(ATTEMPTS, b"none")
+        writer.command(
+            "INSERT INTO projection_errors (stream, _partition, _offset, code, appended_at)"
+            " VALUES ('attempts', 0, 1000, 'records_expired', now())"
+        )
         await rebuild(engine, settings)
         filled = tables(writer)
         assert "toIntervalDay(77)" in writer.command("SHOW CREATE TABLE attempts")
-        assert [len(filled[table]) for table in ("attempts", "deliveries", "projection_errors")] == [20, 20, 1]
+        assert [len(filled[table]) for table in ("attempts", "deliveries", "projection_errors")] == [20, 20, 2]
         for statements in DEATHS:
             with pytest.raises(DiedError):
                 await rebuild(Life(engine, statements), settings)

@@ -70,11 +70,13 @@ class Work:
 
     async def close(self) -> None:
         """Waits for the statement that runs, and closes what is open."""
-        await self._log.stop()
-        for client in (self._fresh, self._client):
-            if client is not None:
-                await self._do(client.close)
-        self._thread.shutdown()
+        try:
+            await self._log.stop()
+        finally:
+            for client in (self._fresh, self._client):
+                if client is not None:
+                    await self._do(client.close)  # the engine ends with its last client
+            self._thread.shutdown()
 
     async def fill(self) -> None:
         """Makes the new tables, up to where they can be exchanged.
@@ -154,11 +156,12 @@ class Work:
         await self._do(drop_fresh, self._client, self._clickhouse.fresh)
 
     def _check(self, highest: dict[tuple[str, int], int]) -> None:
-        for (stream, partition), end in self._log.ends.items():
-            if highest.get((stream, partition), -1) >= end:
+        for (stream, partition), offset in highest.items():
+            end = self._log.ends.get((stream, partition), 0)
+            if offset >= end:
                 raise HistoryError(
-                    f"the tables have a record {highest[stream, partition]} of {stream}/{partition}, which ends at "
-                    f"{end} in Kafka: the stream was made again, and what it had before would be lost"
+                    f"the tables have a record {offset} of {stream}/{partition}, which ends at {end} in Kafka: "
+                    "the stream was made again, and what it had before would be lost"
                 )
 
     async def _read(self, client: Client) -> None:
@@ -175,7 +178,7 @@ class Work:
             await self._note_at_times()
 
     async def _carry(self, client: Client, table: str, fresh: str) -> None:
-        parts = iter(carry(client, table, fresh, self._log.gaps))
+        parts = carry(client, table, fresh, self._log.gaps)
         while (count := await self._do(next, parts, None)) is not None:
             self.rebuild.carried += count
             await self._note_at_times()
