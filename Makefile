@@ -10,10 +10,10 @@ bin := .venv/bin
 stamp := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check bench bench-queries bench-ingest bench-delay bench-clients bench-flood bench-isolation faults lock clean
+.PHONY: help up demo test check bench bench-queries bench-projections bench-ingest bench-delay bench-clients bench-flood bench-isolation faults lock clean
 
 help: ## Show what can be made
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 up: $(stamp) ## Run the whole gateway here: Kafka, ClickHouse and the services
 	@$(bin)/hooklog up
@@ -45,6 +45,9 @@ bench-clients: $(stamp) ## Measure the HTTP clients that deliveries could use; t
 
 bench-queries: $(stamp) ## Measure what questions take over ten million attempts, beside full scans; four minutes
 	$(bin)/python -m benchmarks.queries
+
+bench-projections: $(stamp) ## Measure how fast records become rows, beside bare inserts; two minutes
+	$(bin)/python -m benchmarks.projection
 
 bench-flood: $(stamp) ## Measure what a million deliveries for one dead endpoint cost; ten minutes
 	$(bin)/python -m benchmarks.flood

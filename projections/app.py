@@ -96,7 +96,9 @@ class _Service:
         self._sealer = Sealer(self._clickhouse.open_writer, settings.retention_days, self._registry)
         self._writer: Writer | None = None
         self._gate = asyncio.Lock()
-        self._rebuilder = Rebuilder(self._clickhouse, self._open_log, self._gate, alone=not settings.clickhouse_url)
+        self._rebuilder = Rebuilder(
+            self._clickhouse, self._open_log, self._prepare, self._gate, alone=not settings.clickhouse_url
+        )
         self._tables_ready = False
         self._stopping = asyncio.Event()
 
@@ -158,9 +160,9 @@ class _Service:
                 self._writer = Writer(client, self._open_records, WriterMetrics(self._registry), self._gate)
                 await self._writer.run()
         finally:
+            await self._rebuilder.stop()
             self._sealer.stop()
             await asyncio.wait({sealing})
-            await self._rebuilder.stop()
             await asyncio.to_thread(self._close, client)
             sealing.result()
 
@@ -194,7 +196,7 @@ class _Service:
         for task in rest:
             task.cancel()
         await asyncio.wait(rest)
-        return settling in done
+        return settling in done and settling.result() is None
 
     async def _until_migrated(self) -> Client | None:
         while not self._stopping.is_set():
@@ -208,9 +210,12 @@ class _Service:
     def _migrated(self) -> Client:
         self._clickhouse.create_database()
         client = self._clickhouse.open_writer()
+        self._prepare(client)
+        return client
+
+    def _prepare(self, client: Client) -> None:
         migrate(client)
         apply_retention(client, self._settings)
-        return client
 
     async def _until_broker(self) -> bool:
         while not self._stopping.is_set():

@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+from projections.migrate import migrate
 from projections.rebuild.carry import ORIGINS
 from projections.rebuild.kafka_log import KafkaLog
 from projections.rebuild.ledger import Rebuild, latest
 from projections.rebuild.rebuilder import Rebuilder
 from projections.rebuild.work import HistoryError, Work
+from projections.retention import apply_retention
+from projections.sealing.seal import seal
 from projections.writer.rows import PROJECTIONS
 from runtime.clickhouse import Client, EmbeddedClickHouse
 from runtime.settings import Settings
@@ -98,9 +101,14 @@ def settings(kafka: RunningKafka, tmp_path: Path) -> Settings:
     return Projections(kafka, tmp_path).settings
 
 
+def prepare(client: Client) -> None:
+    migrate(client)
+    apply_retention(client, Settings(retention_days=77))
+
+
 async def rebuild(clickhouse: Any, settings: Settings) -> None:
     """What a process does, as far as it comes."""
-    work = Work(clickhouse, lambda: log_of(settings), asyncio.Lock(), Rebuild(new_id(), "me", "admin"))
+    work = Work(clickhouse, log_of(settings), prepare, asyncio.Lock(), Rebuild(new_id(), "me", "admin"))
     try:
         await work.open()
         await work.fill()
@@ -121,13 +129,18 @@ async def test_an_exchange_that_is_cut_off_is_finished_by_the_next_start(
         deliveries = [make_delivery(make_event(), f"s{number}") for number in range(20)]
         await stages.attempts([make_attempt(delivery, 1, AttemptStatus.SUCCESS) for delivery in deliveries])
         await stages.raw(ATTEMPTS, b"none")
+        writer.command(
+            "INSERT INTO projection_errors (stream, _partition, _offset, code, appended_at)"
+            " VALUES ('attempts', 0, 1000, 'records_expired', now())"
+        )
         await rebuild(engine, settings)
         filled = tables(writer)
-        assert [len(filled[table]) for table in ("attempts", "deliveries", "projection_errors")] == [20, 20, 1]
+        assert "toIntervalDay(77)" in writer.command("SHOW CREATE TABLE attempts")
+        assert [len(filled[table]) for table in ("attempts", "deliveries", "projection_errors")] == [20, 20, 2]
         for statements in DEATHS:
             with pytest.raises(DiedError):
                 await rebuild(Life(engine, statements), settings)
-            rebuilder = Rebuilder(engine, lambda: log_of(settings), asyncio.Lock(), alone=True)
+            rebuilder = Rebuilder(engine, lambda: log_of(settings), prepare, asyncio.Lock(), alone=True)
             await rebuilder.settle()
             known = latest(writer)
             assert known is not None
@@ -146,3 +159,22 @@ async def test_a_stream_that_was_made_again_is_not_rebuilt_from(
     with pytest.raises(HistoryError, match="attempts/0"):
         await rebuild(engine, settings)
     assert writer.command("SELECT count() FROM attempts") == 1
+
+
+async def test_the_hours_are_those_of_the_new_attempts(
+    engine: EmbeddedClickHouse, writer: Client, settings: Settings
+) -> None:
+    async with Stages(settings) as stages:
+        await stages.attempts([make_attempt(make_delivery(make_event()), 1, AttemptStatus.SUCCESS)])
+        await stages.raw(ATTEMPTS, b"none", partition=0)
+    await rebuild(engine, settings)
+    writer.command(
+        "INSERT INTO attempts (subscription_id, kind, started_at, _partition, _offset)"
+        " VALUES ('nobody', 'attempt', now(), 0, 0)"
+    )
+    hours = "SELECT sum(attempts), sum(ended_success) FROM stats_by_subscription FINAL"
+    seal(writer, 77)
+    assert writer.query(hours).result_rows == [(2, 1)]
+    await rebuild(engine, settings)
+    seal(writer, 77)
+    assert writer.query(hours).result_rows == [(1, 1)]

@@ -1,8 +1,9 @@
 """Rows whose records Kafka does not keep any more: a rebuild takes them over from the tables that are there."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from projections.writer.errors import EXPIRED
 from runtime.clickhouse import Client
 from schemas.streams import ATTEMPTS, DELIVERIES, DISPATCHES, EVENTS, OPERATIONS, OUTCOMES, REJECTIONS, REPLAYS, Stream
 
@@ -11,10 +12,11 @@ class Origin(NamedTuple):
     """A stream that a table's rows come from.
 
     Attributes:
+        stream: none for rows that are made of no record; they are taken over whatever Kafka has.
         rows: a condition for its rows, where the table has rows of other streams as well.
     """
 
-    stream: Stream
+    stream: Stream | None
     rows: str = "1"
 
 
@@ -38,7 +40,10 @@ ORIGINS: Mapping[str, Sequence[Origin]] = {
     "config_changes": [Origin(OUTCOMES)],
     "replays": [Origin(REPLAYS)],
     "operations": [Origin(OPERATIONS)],
-    "projection_errors": [Origin(stream, f"stream = '{stream.name}'") for stream in _STREAMS],
+    "projection_errors": [
+        Origin(None, f"code = '{EXPIRED}'"),
+        *(Origin(stream, f"stream = '{stream.name}' AND code != '{EXPIRED}'") for stream in _STREAMS),
+    ],
 }
 """Every table that is made of Kafka's records, and of which."""
 
@@ -60,6 +65,8 @@ def highest_offsets(client: Client) -> dict[tuple[str, int], int]:
     highest: dict[tuple[str, int], int] = {}
     for table, origins in ORIGINS.items():
         for stream, rows in origins:
+            if stream is None:
+                continue
             query = f"SELECT _partition, max(_offset) FROM {table} WHERE {rows} GROUP BY _partition"  # noqa: S608 - our own
             for partition, offset in client.query(query).result_rows:
                 place = (stream.name, partition)
@@ -67,7 +74,7 @@ def highest_offsets(client: Client) -> dict[tuple[str, int], int]:
     return highest
 
 
-def carry(client: Client, table: str, fresh: str, gaps: Gaps) -> Iterable[int]:
+def carry(client: Client, table: str, fresh: str, gaps: Gaps) -> Iterator[int]:
     """Copies a table's rows of the gaps, and gives how many after each of its parts: a part is a week, or a month.
 
     Args:
@@ -81,10 +88,10 @@ def carry(client: Client, table: str, fresh: str, gaps: Gaps) -> Iterable[int]:
     """
     columns = ", ".join(_columns(client, table))
     for stream, rows in ORIGINS[table]:
-        missing = {"gaps": list(map(tuple, gaps.get(stream.name, ())))}
-        if not missing["gaps"]:
+        missing = {"gaps": [tuple(gap) for gap in gaps.get(stream.name, ())]} if stream else {}
+        if stream and not missing["gaps"]:
             continue
-        chosen = f"FROM {table} WHERE {rows} AND {_IN_GAP}"
+        chosen = f"FROM {table} WHERE {rows}" + (f" AND {_IN_GAP}" if stream else "")
         parts = f"SELECT _partition_id, count() {chosen} GROUP BY _partition_id"
         for part, count in client.query(parts, parameters=missing).result_rows:
             target = f"INSERT INTO `{fresh}`.{table} ({columns})"

@@ -1,7 +1,7 @@
 """What is known of rebuilds: a table that outlives the process, and that other processes see."""
 
 import secrets
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -31,6 +31,9 @@ class Rebuild:
     reason: str = ""
     tables: dict[str, str] = field(default_factory=dict)
     offsets: dict[str, int] = field(default_factory=dict)
+
+
+_COLUMNS = ", ".join(one.name for one in fields(Rebuild))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,8 @@ def known(client: Client, most: int = 10) -> list[Known]:
         ClickHouseError, OSError: ClickHouse does not answer.
     """
     result = client.query(
-        "SELECT *, dateDiff('second', updated_at, now64(6)) AS idle_s FROM rebuilds FINAL"
+        f"SELECT updated_at, {_COLUMNS}, dateDiff('second', updated_at, now64(6)) AS idle_s"  # noqa: S608 - our own
+        " FROM rebuilds FINAL"
         " ORDER BY rebuild_id DESC LIMIT {most:UInt32}",
         parameters={"most": most},
     )

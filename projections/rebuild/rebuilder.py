@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from projections.rebuild import ledger
 from projections.rebuild.kafka_log import KafkaLog, StreamMissingError
 from projections.rebuild.ledger import Known, Rebuild
-from projections.rebuild.work import HistoryError, Work
+from projections.rebuild.work import HistoryError, Prepare, Work
 from runtime.clickhouse import CLICKHOUSE_ERRORS, ClickHouse, Client
 from schemas.ids import new_id
 
@@ -38,16 +38,22 @@ class Rebuilder:
     Args:
         clickhouse: where the tables are.
         open_log: makes a reader of the streams.
+        prepare: makes every table in a database that is empty.
         gate: halts this process's writer.
         alone: whether no other process can reach the tables, as with the embedded engine.
     """
 
     def __init__(
-        self, clickhouse: ClickHouse, open_log: Callable[[], KafkaLog], gate: asyncio.Lock, *, alone: bool
+        self,
+        clickhouse: ClickHouse,
+        open_log: Callable[[], KafkaLog],
+        prepare: Prepare,
+        gate: asyncio.Lock,
+        *,
+        alone: bool,
     ) -> None:
         self._clickhouse = clickhouse
-        self._open_log = open_log
-        self._gate = gate
+        self._begun: Callable[[Rebuild], Work] = lambda rebuild: Work(clickhouse, open_log(), prepare, gate, rebuild)
         self._alone = alone
         self._owner = ledger.new_owner()
         self._beginning = asyncio.Lock()
@@ -77,7 +83,7 @@ class Rebuilder:
             if self._running is not None and not self._running.done():
                 raise RebuildRunningError("a rebuild is running here")
             rebuild = Rebuild(new_id(), self._owner, requested_by)
-            work = Work(self._clickhouse, self._open_log, self._gate, rebuild)
+            work = self._begun(rebuild)
             try:
                 await work.open()
                 await self._claim(rebuild)
@@ -130,7 +136,7 @@ class Rebuilder:
         """Ends a rebuild that nobody works on; not if another process does so now."""
         if rebuild.state == "SWAPPING" and not await self._taken_over(rebuild):
             return False
-        work = Work(self._clickhouse, self._open_log, self._gate, rebuild)
+        work = self._begun(rebuild)
         try:
             await work.open()
             if rebuild.state == "SWAPPING":

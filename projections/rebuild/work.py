@@ -6,9 +6,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-import structlog
-
-from projections.migrate import migrate
 from projections.rebuild import ledger
 from projections.rebuild.carry import ORIGINS, carry, highest_offsets
 from projections.rebuild.exchange import create_fresh, drop_fresh, exchange, identities
@@ -20,9 +17,9 @@ from projections.writer.store import store
 from projections.writer.take import take
 from runtime.clickhouse import ClickHouse, Client
 
-log = structlog.get_logger(__name__)
-
 T = TypeVar("T")
+
+Prepare = Callable[[Client], None]
 
 FEW_RECORDS = 5_000
 """What may be left when the writer is halted: a quarter of a second of work."""
@@ -43,16 +40,18 @@ class Work:
 
     Args:
         clickhouse: where the tables are.
-        open_log: makes the reader of the streams.
+        log: reads the streams, and is stopped with this.
+        prepare: makes every table in a database that is empty.
         gate: halts this process's writer.
         rebuild: what is to be done, or goes on.
     """
 
     def __init__(
-        self, clickhouse: ClickHouse, open_log: Callable[[], KafkaLog], gate: asyncio.Lock, rebuild: Rebuild
+        self, clickhouse: ClickHouse, log: KafkaLog, prepare: Prepare, gate: asyncio.Lock, rebuild: Rebuild
     ) -> None:
         self._clickhouse = clickhouse
-        self._log = open_log()
+        self._log = log
+        self._prepare = prepare
         self._gate = gate
         self.rebuild = rebuild
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rebuild")
@@ -71,11 +70,13 @@ class Work:
 
     async def close(self) -> None:
         """Waits for the statement that runs, and closes what is open."""
-        await self._log.stop()
-        for client in (self._fresh, self._client):
-            if client is not None:
-                await self._do(client.close)
-        self._thread.shutdown()
+        try:
+            await self._log.stop()
+        finally:
+            for client in (self._fresh, self._client):
+                if client is not None:
+                    await self._do(client.close)  # the engine ends with its last client
+            self._thread.shutdown()
 
     async def fill(self) -> None:
         """Makes the new tables, up to where they can be exchanged.
@@ -88,7 +89,7 @@ class Work:
         fresh = self._clickhouse.fresh
         await self._do(create_fresh, self._client, fresh)
         self._fresh = await self._do(self._clickhouse.open_writer, fresh)
-        await self._do(migrate, self._fresh)
+        await self._do(self._prepare, self._fresh)
         highest = await self._do(highest_offsets, self._client)
         await self._log.start()
         self._check(highest)
@@ -155,11 +156,12 @@ class Work:
         await self._do(drop_fresh, self._client, self._clickhouse.fresh)
 
     def _check(self, highest: dict[tuple[str, int], int]) -> None:
-        for (stream, partition), end in self._log.ends.items():
-            if highest.get((stream, partition), -1) >= end:
+        for (stream, partition), offset in highest.items():
+            end = self._log.ends.get((stream, partition), 0)
+            if offset >= end:
                 raise HistoryError(
-                    f"the tables have a record {highest[stream, partition]} of {stream}/{partition}, which ends at "
-                    f"{end} in Kafka: the stream was made again, and what it had before would be lost"
+                    f"the tables have a record {offset} of {stream}/{partition}, which ends at {end} in Kafka: "
+                    "the stream was made again, and what it had before would be lost"
                 )
 
     async def _read(self, client: Client) -> None:
@@ -176,7 +178,7 @@ class Work:
             await self._note_at_times()
 
     async def _carry(self, client: Client, table: str, fresh: str) -> None:
-        parts = iter(carry(client, table, fresh, self._log.gaps))
+        parts = carry(client, table, fresh, self._log.gaps)
         while (count := await self._do(next, parts, None)) is not None:
             self.rebuild.carried += count
             await self._note_at_times()

@@ -13,6 +13,10 @@ MAX_REASON_BYTES = 1_000
 """ClickHouse quotes the row in its message."""
 
 
+EXPIRED = "records_expired"
+"""Code of the rows that are made of no record."""
+
+
 def unreadable_row(place: Place, value: bytes | None, reason: str) -> Row:
     """For a record that is none of ours."""
     return _row(place, "", "unreadable", reason, value or b"")
@@ -25,7 +29,7 @@ def refused_row(table: str, entry: Entry, reason: str) -> bytes:
 
 def expired_row(place: Place, reason: str) -> Row:
     """For records that Kafka had dropped before they were read; the place is the first one that is missing."""
-    return _row(place, "", "records_expired", reason, b"")
+    return _row(place, "", EXPIRED, reason, b"")
 
 
 def _row(place: Place, table: str, code: str, reason: str, sample: bytes) -> Row:

@@ -1,5 +1,6 @@
 """Inserts a batch. A row that ClickHouse refuses is found and recorded, and keeps nothing else from being stored."""
 
+import re
 from collections.abc import Sequence
 
 import structlog
@@ -27,6 +28,12 @@ PARSE_CODES = frozenset(
 """The row is wrong. Any other code is about the server or the schema, and is tried again until it is mended."""
 
 
+SLICE_ROWS = 500
+"""Tried again for each bad row of it: fewer would make more parts, more would be parsed again and again."""
+
+_AT_ROW = re.compile(r"\(at row (\d{1,9})\)")
+
+
 def store(client: Client, batch: Batch) -> list[Place]:
     """Inserts every table of a batch, and gives the records whose rows were refused.
 
@@ -49,18 +56,48 @@ def store(client: Client, batch: Batch) -> list[Place]:
 def insert_entries(client: Client, table: str, entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
     """Inserts rows into one table, and gives those that it refuses, with ClickHouse's reason.
 
-    One bad row fails a whole insert, so halves are tried until it stands alone: two in 10,000 cost 50 inserts.
+    One bad row fails a whole insert, and nothing of it is stored. So slices are tried, and a slice again without the
+    row that ClickHouse names, until it is taken: one row in a hundred bad makes a batch ten times as long. Halving
+    until a bad row stands alone made it seventy times as long.
     """
-    if not entries:
+    error = _refusal(client, table, entries)
+    if error is None:
         return []
+    if len(entries) <= SLICE_ROWS:
+        return _without_bad(client, table, list(entries), error)
+    slices = [entries[start : start + SLICE_ROWS] for start in range(0, len(entries), SLICE_ROWS)]
+    return [refused for part in slices for refused in insert_entries(client, table, part)]
+
+
+def _without_bad(
+    client: Client, table: str, entries: list[Entry], error: DatabaseError | None
+) -> list[tuple[Entry, str]]:
+    refused = []
+    while error is not None:
+        entry = entries.pop(_named_row(error, len(entries)))
+        # What the message names is a hint: only a row that is refused alone is bad.
+        alone = _refusal(client, table, [entry])
+        if alone is not None:
+            log.warning("row_refused", table=table, place=entry.place, code=alone.code)
+            refused.append((entry, str(alone)))
+        error = _refusal(client, table, entries)
+    return refused
+
+
+def _refusal(client: Client, table: str, entries: Sequence[Entry]) -> DatabaseError | None:
+    """Why ClickHouse cannot read the rows; nothing when they are stored."""
+    if not entries:
+        return None
     try:
-        client.raw_insert(table, insert_block=b"\n".join(entry.json for entry in entries), fmt="JSONEachRow")
+        client.raw_insert(table, insert_block=b"\n".join([entry.json for entry in entries]), fmt="JSONEachRow")
     except DatabaseError as error:
         if error.code not in PARSE_CODES:
             raise
-        if len(entries) == 1:
-            log.warning("row_refused", table=table, place=entries[0].place, code=error.code)
-            return [(entries[0], str(error))]
-        middle = len(entries) // 2
-        return insert_entries(client, table, entries[:middle]) + insert_entries(client, table, entries[middle:])
-    return []
+        return error
+    return None
+
+
+def _named_row(error: DatabaseError, rows: int) -> int:
+    match = _AT_ROW.search(str(error))
+    named = int(match[1]) - 1 if match else 0
+    return named if 0 <= named < rows else 0
