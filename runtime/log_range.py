@@ -1,5 +1,6 @@
 """Which records of a stream Kafka has: the first and the end of each partition."""
 
+import asyncio
 from collections.abc import Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -39,6 +40,7 @@ class LogRange:
         )
         try:
             await consumer.start()
+            await asyncio.sleep(0)  # aiokafka's stop awaits tasks that it cancels: they must have begun
             places = [TopicPartition(self._names(stream), number) for number in range(self._partitions)]
             begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
         except KafkaError as error:

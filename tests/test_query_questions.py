@@ -186,8 +186,9 @@ def test_the_api_describes_itself_and_counts_its_requests(
     for path, operation in operations.items():
         assert operation["summary"], path
         assert {"401", "422", "503", "504"} <= set(operation["responses"]), path
+    posted = ("retry", "sql", "cancel", "try")
     for path in operations:
-        assert service.get(path, {} if path.endswith(("retry", "sql", "cancel")) else None, key="")[0] == 401, path
+        assert service.get(path, {} if path.endswith(posted) else None, key="")[0] == 401, path
 
     for path in ("/api/v1/logs/events/a", "/api/v1/logs/events/b", "/nowhere/at/all", "/api/v1/logs/events?limit=x"):
         service.get(path)

@@ -14,17 +14,18 @@ from projections.query.replay_request import ReplayRequest
 from projections.query.replay_selection import CHOICE_SETTINGS, Selected, read_selected, selection_of
 from projections.query.replay_where import judge_where
 from projections.query.resend import REFERRED_MS
-from projections.writer.rows import Row, dispatch_rows, event_rows
+from projections.writer.rows import Row, delivery_rows, dispatch_rows, event_rows
 from runtime.clickhouse import Client, EmbeddedClickHouse
 from runtime.kafka import NotStoredError
 from runtime.log_range import LogRange
 from runtime.problem import ProblemError
+from schemas.delivery import encode_delivery
 from schemas.dispatch import Dispatch, encode_dispatch
 from schemas.event import encode_event
 from schemas.ids import derived_id
 from schemas.streams import EVENTS, StreamNames
 from tests.clickhouse_fixture import engine, writer
-from tests.projections_fixture import make_event
+from tests.projections_fixture import make_delivery, make_event
 from tests.test_try import NOW_MS, Stored
 
 __all__ = ["engine", "writer"]
@@ -141,6 +142,30 @@ def test_a_where_over_too_much_is_refused_with_what_narrows_it(reader: Client, m
     with pytest.raises(ProblemError) as raised:
         judge_where(reader, chosen, span, "true")
     assert (raised.value.status, raised.value.code) == (504, "query_timeout")
+
+
+@pytest.mark.parametrize("log", LOGS)
+def test_deliveries_whose_events_the_tables_lack_are_counted_and_named(
+    log: KeptLog, reader: Client, writer: Client
+) -> None:
+    known = read_selected(reader, selection()[0], None)[0].event_id
+    rows: list[Row] = []
+    for number, event_id in enumerate([known, derived_id(NOW_MS - DAY_MS, "lost"), derived_id(NOW_MS - DAY_MS, "too")]):
+        delivery = make_delivery(make_event(event_id=event_id, received_ms=NOW_MS - DAY_MS))
+        rows += delivery_rows(Stored(number, delivery.body, encode_delivery(delivery)))
+    block = b"\n".join(row.json for row in rows)
+    writer.raw_insert("deliveries", insert_block=block, fmt="JSONEachRow")
+    chosen, span = selection(to=None, subscription_id="billing")
+    facts = _facts(reader, chosen, log)
+    assert (facts.total, facts.events, facts.subscriptions) == (3, 3, {"billing": 3})
+    assert facts.unavailable == {"event_unknown": 2}
+    assert known not in facts.named
+    assert len(facts.named) == 2
+    where = judge_where(reader, chosen, span, "event.n < 1000")
+    assert (where.looked_at, where.held) == (1, {known})
+    choice = Choice(chosen, log, where, Facts())
+    reasons = [choice.reason(one) for one in read_selected(reader, chosen, None)]
+    assert sorted(map(str, reasons)) == ["", "event_unknown", "event_unknown"]  # never passed over
 
 
 async def test_without_a_broker_nobody_knows_what_kafka_keeps() -> None:

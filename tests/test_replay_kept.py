@@ -203,6 +203,13 @@ async def _until_taken(stack: Stack, key: str, fields: dict[str, Any]) -> dict[s
     return found
 
 
+async def test_a_replay_of_nothing_ends(stack: Stack, team: Team) -> None:
+    asked = (await ask(stack, topic_id=await team.github_topic(), mode="all")).json()
+    assert (asked["total"], asked["state"]) == (0, "PENDING")
+    done = await ended(stack, asked["replay_id"], 30)
+    assert (done["state"], done["total"], done["progress"]) == ("DONE", 0, 1.0)
+
+
 async def test_a_replay_whose_chunks_are_gone_ends_and_says_so(stack: Stack) -> None:
     lost = Replay(
         replay_id=new_id(),

@@ -20,7 +20,7 @@ _NOTES = {
     "attempts": ("subscription id", "what came of each attempt"),
     "dead": ("subscription id", "deliveries that were given up"),
     "operations": ("subject id", "what happened to Hooklog itself: a dead letter, a refused record, a breaker opened"),
-    "replays": ("replay id", "what is to be delivered again, and how far that is"),
+    "replays": ("replay id", "what is delivered again, copies of what the events stream lacks, and how far that is"),
 }
 
 

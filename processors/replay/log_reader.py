@@ -46,6 +46,8 @@ class LogReader:
                 await self._consumer.stop()
                 await _pause("start", error)
             else:
+                # Its tasks must have begun: aiokafka's stop awaits one that it cancels, and that ended whoever stopped.
+                await asyncio.sleep(0)
                 return self
 
     async def __aexit__(self, *_: object) -> None:

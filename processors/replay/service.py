@@ -7,6 +7,7 @@ with a reader of its own, so that a slow one delays no other and nothing else.
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -164,7 +165,7 @@ class ReplayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         run = Run(self._parts, replay, chunks, place.partition, still=_held(part))
         task = asyncio.create_task(self._in_turn(run))
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(partial(self._ended, part))
         return run
 
     async def _in_turn(self, run: Run) -> None:
@@ -176,9 +177,12 @@ class ReplayService(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         finally:
             self._busy -= 1
 
-    def _ended(self, task: "asyncio.Task[None]") -> None:
+    def _ended(self, part: _Partition, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) and not isinstance(error, NotStoredError):
+        if task.cancelled():
+            if part.held:  # not by us: it would stay as it is until the next assignment
+                self._on_crash(RuntimeError("a replay was cancelled by nobody"))
+        elif (error := task.exception()) and not isinstance(error, NotStoredError):
             self._on_crash(error)
 
     async def _commit_for_ever(self) -> None:
