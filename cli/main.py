@@ -14,7 +14,7 @@ from cli.expired import EXAMPLES as EXPIRED_EXAMPLES
 from cli.expired import expired
 from cli.show import with_examples
 from cli.sql import sql
-from cli.traffic import explain, listen, logs, replay, retry, send, tail
+from cli.traffic import explain, export, listen, logs, replay, retry, send, tail
 
 RUN, CONFIGURE, TRAFFIC, LOOK = "Run it", "Configure it", "Send and receive", "Look into it"
 
@@ -117,6 +117,7 @@ for panel, command, examples in (
     (LOOK, logs.attempts, logs.ATTEMPT_EXAMPLES),
     (LOOK, logs.rejections, logs.REJECTION_EXAMPLES),
     (LOOK, logs.operations, logs.OPERATION_EXAMPLES),
+    (LOOK, export.export, export.EXAMPLES),
 ):
     app.command(rich_help_panel=panel, epilog=with_examples(examples))(command)
 app.command(rich_help_panel=LOOK, epilog=with_examples(EXPIRED_EXAMPLES))(expired)
