@@ -21,6 +21,7 @@ from projections.query.readers import LOG_SETTINGS, SETTINGS, Readers
 from projections.query.replay_selection import CHOICE_SETTINGS
 from projections.query.replays import Replayer
 from projections.query.resend import Resender
+from projections.query.tail import Tail
 from projections.writer.metrics import WriterMetrics
 from projections.writer.records import GROUP, Records, Revoked
 from projections.writer.rows import PROJECTIONS
@@ -112,6 +113,7 @@ class _Service:
         self._choosers = Readers(self._clickhouse, CHOOSERS, CHOICE_SETTINGS)
         self._sql = Readers(self._clickhouse, SQL_READERS, SETTINGS)
         names = StreamNames(settings.kafka_prefix)
+        self._tail = Tail(settings.bootstrap, names)
         self._appender = Appender(settings.bootstrap, names)
         self._expired = ExpiredRecords(settings.bootstrap, names, {GROUP}, _now_ms, self._registry)
         self._keys = FollowedKeys(settings.bootstrap, names)
@@ -144,6 +146,7 @@ class _Service:
 
     def _stop(self) -> None:
         self._stopping.set()
+        self._tail.close()
         if self._writer is not None:
             self._writer.stop()
 
@@ -156,6 +159,7 @@ class _Service:
             streams=self._streams,
             stats=self._stats,
             sql=self._sql,
+            tail=self._tail,
             resender=Resender(self._logs, self._appender, _now_ms),
             replayer=Replayer(self._logs, self._choosers, self._appender, _now_ms),
             now_ms=_now_ms,

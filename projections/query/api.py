@@ -20,6 +20,7 @@ from projections.query.replays import Replayer
 from projections.query.resend import Resender
 from projections.query.sql import sql_routes
 from projections.query.stats_routes import stats_routes
+from projections.query.tail import Tail, tail_routes
 from projections.query.tasks import read_task
 from runtime.authorizer import Authorizer, actor_of
 from runtime.docs_page import docs_routes
@@ -39,6 +40,7 @@ class Parts:
         streams: reads lists that are streamed, apart, so that they delay no page.
         stats: computes figures, apart, so that a month of them delays no timeline.
         sql: reads whatever is asked, apart for the same reason.
+        tail: tells watchers what happens.
         resender: makes a delivery again.
         replayer: makes many again.
         now_ms: the clock, epoch milliseconds.
@@ -49,6 +51,7 @@ class Parts:
     streams: Readers
     stats: Readers
     sql: Readers
+    tail: Tail
     resender: Resender
     replayer: Replayer
     now_ms: Clock
@@ -69,6 +72,7 @@ def build_api(authorizer: Authorizer, health: Health, parts: Parts) -> QueryApp:
     app.router.routes.extend([*health.routes(), *docs_routes(app.openapi)])
     guarded = [Depends(authorizer)]
     logs = log_routes(parts.logs, parts.streams, parts.now_ms, parts.clocks_apart_ms)
+    app.include_router(tail_routes(parts.tail), dependencies=guarded)
     app.include_router(logs, dependencies=guarded)
     app.include_router(stats_routes(parts.stats, parts.now_ms), dependencies=guarded)
     app.include_router(outcome_routes(parts.stats, parts.now_ms), dependencies=guarded)
