@@ -83,6 +83,21 @@ class Gateway:
             if cursor is None:
                 return
 
+    def chunks(self, api: Api, path: str, params: Mapping[str, Any]) -> Iterator[bytes]:
+        """The pieces of an answer that may be long, as they come."""
+        import httpx
+
+        url = f"{self.url(api)}{path}"
+        given = {name: value for name, value in params.items() if value is not None}
+        try:
+            with self._client.stream("GET", url, params=given, headers=self._key) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    fail(complaint(answer))
+                yield from answer.iter_bytes()
+        except httpx.TransportError as error:
+            fail(f"{url} broke off: {error or type(error).__name__}")
+
     def url(self, api: Api) -> str:
         """Where an API is, such as `http://127.0.0.1:8000`."""
         from runtime.supervisor.data_lock import holder_pid

@@ -17,7 +17,7 @@ from cli.rebuild import rebuild
 from cli.show import with_examples
 from cli.sql import EXAMPLES as SQL_EXAMPLES
 from cli.sql import sql
-from cli.traffic import explain, listen, logs, replay, retry, send, tail
+from cli.traffic import explain, export, listen, logs, replay, retry, send, tail
 
 RUN, CONFIGURE, TRAFFIC, LOOK = "Run it", "Configure it", "Send and receive", "Look into it"
 
@@ -128,6 +128,7 @@ for panel, command, examples in (
     (LOOK, logs.attempts, logs.ATTEMPT_EXAMPLES),
     (LOOK, logs.rejections, logs.REJECTION_EXAMPLES),
     (LOOK, logs.operations, logs.OPERATION_EXAMPLES),
+    (LOOK, export.export, export.EXAMPLES),
 ):
     app.command(rich_help_panel=panel, epilog=with_examples(examples))(command)
 app.command(rich_help_panel=LOOK, epilog=with_examples(EXPIRED_EXAMPLES))(expired)

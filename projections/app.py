@@ -129,6 +129,7 @@ class _Service:
 
     def _stop(self) -> None:
         self._stopping.set()
+        self._read_side.stop()
         self._sealer.stop()
         if self._writer is not None:
             self._writer.stop()

@@ -12,6 +12,7 @@ from projections.query.replay_selection import CHOICE_SETTINGS
 from projections.query.replays import Replayer
 from projections.query.resend import Resender
 from projections.query.sql_readers import SqlReaders
+from projections.query.tail import Tail
 from projections.rebuild.rebuilder import Rebuilder
 from projections.sqlport.port import SqlPort
 from rules.addresses import AddressPolicy
@@ -67,13 +68,19 @@ class ReadSide:
         self._stats = Readers(clickhouse, STATS_READERS, STATS_SETTINGS)
         self._choosers = Readers(clickhouse, CHOOSERS, CHOICE_SETTINGS)
         self._sql = SqlReaders(clickhouse, registry)
-        self._ranges = LogRange(settings.bootstrap, StreamNames(settings.kafka_prefix), settings.partitions)
+        names = StreamNames(settings.kafka_prefix)
+        self._tail = Tail(settings.bootstrap, names)
+        self._ranges = LogRange(settings.bootstrap, names, settings.partitions)
         self._authorizer = authorizer
 
     def start(self) -> None:
         """From now on there are tables to read."""
         for readers in self._pools():
             readers.start()
+
+    def stop(self) -> None:
+        """Ends what would never end by itself: answers to watchers."""
+        self._tail.close()
 
     def close(self) -> None:
         """Waits for what is asked, and closes every client."""
@@ -105,6 +112,7 @@ class ReadSide:
             streams=self._streams,
             stats=self._stats,
             sql=self._sql,
+            tail=self._tail,
             resender=Resender(self._logs, self._appender, now_ms),
             replayer=Replayer(self._logs, Chooser(self._choosers, self._ranges), self._appender, now_ms),
             choosers=self._choosers,

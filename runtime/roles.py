@@ -47,6 +47,7 @@ NEEDED: Mapping[tuple[str, str], Role] = MappingProxyType(
         ("GET", "/api/v1/logs/rejections/{rejection_id}"): "viewer",
         ("GET", "/api/v1/logs/operations"): "viewer",
         ("GET", "/api/v1/stats/attempts"): "viewer",
+        ("GET", "/api/v1/logs/tail"): "viewer",
         ("GET", "/api/v1/config"): "viewer",
         ("GET", "/api/v1/config/diff"): "viewer",
         ("GET", "/api/v1/config/{kind}/{record_id}/history"): "viewer",

@@ -22,6 +22,7 @@ from projections.query.resend import Resender
 from projections.query.sql import sql_routes
 from projections.query.sql_readers import SqlReaders
 from projections.query.stats_routes import stats_routes
+from projections.query.tail import Tail, tail_routes
 from projections.query.tasks import read_task
 from projections.query.try_routes import try_routes
 from projections.rebuild.rebuilder import Rebuilder
@@ -44,6 +45,7 @@ class Parts:
         streams: reads lists that are streamed, apart, so that they delay no page.
         stats: computes figures, apart, so that a month of them delays no timeline.
         sql: reads whatever is asked, apart for the same reason.
+        tail: tells watchers what happens.
         resender: makes a delivery again.
         replayer: makes many again.
         choosers: go through many events, apart for the same reason.
@@ -57,6 +59,7 @@ class Parts:
     streams: Readers
     stats: Readers
     sql: SqlReaders
+    tail: Tail
     resender: Resender
     replayer: Replayer
     choosers: Readers
@@ -80,6 +83,7 @@ def build_api(authorizer: Authorizer, health: Health, parts: Parts) -> QueryApp:
     app.router.routes.extend([*health.routes(), *docs_routes(app.openapi)])
     guarded = [Depends(authorizer)]
     logs = log_routes(parts.logs, parts.streams, parts.now_ms, parts.clocks_apart_ms)
+    app.include_router(tail_routes(parts.tail), dependencies=guarded)
     app.include_router(logs, dependencies=guarded)
     app.include_router(stats_routes(parts.stats, parts.now_ms), dependencies=guarded)
     app.include_router(outcome_routes(parts.stats, parts.now_ms), dependencies=guarded)

@@ -103,12 +103,39 @@ OPERATION: dict[str, Any] = {
     },
 }
 
+_IN_FORCE = [
+    {
+        "kind": "subscriptions",
+        "id": "deploy",
+        "version": 12,
+        "updated_at": "2026-01-01T09:00:00.000Z",
+        "updated_by": "admin",
+    }
+]
+
 TIMELINE: dict[str, Any] = {
     "event": {name: value for name, value in EVENT.items() if name not in {"matched", "duplicate"}}
     | {"payload": "{}", "payload_encoding": "text"},
     "dispatch": {"event_id": _EVENT_ID, "matched": 1, "skipped": {"event_type": 2}, "duplicate": False},
     "deliveries": [DELIVERY | {"attempts_made": 1, "attempts": [ATTEMPT]}],
+    "config": _IN_FORCE,
     "timeline": [{"at": _AT, "what": "received", "topic_id": "pushes"}],
+}
+
+DELIVERY_STORY: dict[str, Any] = DELIVERY | {
+    "attempts_made": 1,
+    "attempts": [ATTEMPT],
+    "config": _IN_FORCE,
+    "timeline": [
+        {
+            "at": "2026-01-02T03:04:05.732Z",
+            "what": "completed",
+            "subscription_id": "deploy",
+            "delivery_id": _DELIVERY_ID,
+            "status": "SUCCESS",
+            "reason": "",
+        }
+    ],
 }
 
 EXPLANATION: dict[str, Any] = {

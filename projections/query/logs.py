@@ -7,12 +7,21 @@ import orjson
 from fastapi import APIRouter, Header, Path, Query
 from starlette.responses import Response
 
-from projections.query.examples import ATTEMPT, DELIVERY, EVENT, EXPLANATION, OPERATION, REJECTION, TIMELINE
+from projections.query.examples import (
+    ATTEMPT,
+    DELIVERY,
+    DELIVERY_STORY,
+    EVENT,
+    EXPLANATION,
+    OPERATION,
+    REJECTION,
+    TIMELINE,
+)
 from projections.query.explain import read_explanation
 from projections.query.forms import MEDIA_TYPES, csv_of, form_of, formed
 from projections.query.listing import ATTEMPTS, DELIVERIES, EVENTS, OPERATIONS, REJECTIONS, Listing, Page, start_of
 from projections.query.log_lists import read_list
-from projections.query.lookups import read_delivery_with_attempts, read_row
+from projections.query.lookups import read_row
 from projections.query.openapi import found, problem, streamed
 from projections.query.parameters import (
     MAX_LIMIT,
@@ -27,7 +36,7 @@ from projections.query.readers import Readers
 from projections.query.shown import Document, shown_row
 from projections.query.slices import Pieces
 from projections.query.streamed import Slots, Streamed
-from projections.query.timeline import read_timeline
+from projections.query.timeline import read_delivery_timeline, read_timeline
 from runtime.clickhouse import Client
 from runtime.problem import ProblemError
 
@@ -104,13 +113,11 @@ def _add_single(router: APIRouter, readers: Readers, clocks_apart_ms: int) -> No
             await readers.run(lambda client: read_explanation(client, event_id, subscription, clocks_apart_ms))
         )
 
-    @router.get("/deliveries/{delivery_id}", **found(DELIVERY | {"attempts_made": 1, "attempts": [ATTEMPT]}))
+    @router.get("/deliveries/{delivery_id}", **found(DELIVERY_STORY))
     async def delivery(delivery_id: Id) -> Response:
-        """A delivery with its attempts."""
+        """A delivery with its attempts, and all that happened to it."""
         return json_of(
-            await _found(
-                readers, lambda client: read_delivery_with_attempts(client, delivery_id), f"delivery {delivery_id}"
-            )
+            await _found(readers, lambda client: read_delivery_timeline(client, delivery_id), f"delivery {delivery_id}")
         )
 
     @router.get("/rejections/{rejection_id}", **found(REJECTION | {"payload": "{}", "payload_encoding": "text"}))

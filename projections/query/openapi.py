@@ -95,6 +95,23 @@ def streamed(row: dict[str, Any]) -> dict[str, Any]:
     return documented_page
 
 
+_EVENTS = """id: eyJldmVudHMiOls3LDEyXX0
+event: events
+data: {"event_id":"01KE0Q6ZGEQ9PR3R6V8QXH3B7N","topic_id":"pushes"}
+
+"""
+
+
+def following() -> dict[str, Any]:
+    """Arguments of a route that answers with server-sent events."""
+    content = {"text/event-stream": {"schema": {"type": "string"}, "example": _EVENTS}}
+    stream: Responses = {
+        200: {"description": "What happens, until it ends.", "content": content},
+        400: problem("Nothing can go on from the id."),
+    }
+    return documented(stream | _INVALID)
+
+
 def found(example: Any) -> dict[str, Any]:
     """Arguments of a route that answers with one document by its id."""
     document = answered(example)
