@@ -167,6 +167,29 @@ def test_an_error_is_clickhouses_own(sql_port: SqlService) -> None:
     assert (late.status_code, late.headers["x-clickhouse-exception-code"]) == (408, "159")
 
 
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data", b"x"),
+        ("multipart/form-data; boundary=a", b"x"),
+        ("multipart/form-data; boundary=a", b"--a\r\nno header\r\n\r\nSELECT 1\r\n--a--\r\n"),
+        ("multipart/form-data; boundary=a", b"--a\r\nContent-Disposition: form-data\r\n\r\nSELECT 1\r\n--a--\r\n"),
+        (
+            "multipart/form-data; boundary=a; charset=nothing",
+            b'--a\r\nContent-Disposition: form-data; name="x"\r\n\r\n1',
+        ),
+        (
+            "multipart/form-data; boundary=a",
+            b'--a\r\nContent-Disposition: form-data; name="query"; filename="q.sql"\r\n\r\nSELECT 1\r\n--a--\r\n',
+        ),
+        ("multipart/form-data; boundary=" + "a" * 300, b"--" + b"a" * 300 + b"\r\n\r\n"),
+    ],
+)
+def test_what_is_no_form_is_refused(sql_port: SqlService, kind: str, body: bytes) -> None:
+    answer = sql_port.send("POST", headers=KEYED | {"Content-Type": kind}, content=body)
+    assert answer.status_code == 400, answer.text
+
+
 def test_a_body_has_an_end(sql_port: SqlService) -> None:
     long = sql_port.send("POST", headers=KEYED, content=b"SELECT 1" + b" " * MAX_BODY_BYTES)
     assert (long.status_code, long.headers["x-clickhouse-exception-code"]) == (413, "223")
