@@ -285,6 +285,8 @@ HEAVY = [
     "SELECT repeat('x', 1000000000000)",
     "SELECT " + "(" * 2_000 + "1" + ")" * 2_000,
     "SELECT " + "1," * 65_536,
+    "SELECT 1 AS " + "a" * 20_000 + " FROM numbers(20000) FORMAT JSONEachRow",
+    "SELECT 1 AS " + "a" * 60_000 + " FROM numbers(90000) FORMAT XML",
     "SELECT * FROM generateRandom('a String', 1, 1000000000)",
     "SELECT number FROM numbers(1000000) ORDER BY rand() FORMAT Pretty",
 ]
