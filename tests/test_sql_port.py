@@ -3,14 +3,18 @@
 import base64
 import gzip
 import json
+import re
 import struct
 import zlib
+from pathlib import Path
 
 import lz4.block
 import pytest
 from clickhouse_cityhash.cityhash import CityHash128
 
+from projections.query.readers import SETTINGS
 from projections.query.readonly import MAX_QUERY_CHARS
+from projections.query.turns import MAX_WAIT_S, MAX_WAITING
 from projections.sqlport.question import MAX_BODY_BYTES
 from tests.projections_fixture import ADMIN_KEY
 from tests.sql_port_fixture import USER, SqlService, sql_port
@@ -198,6 +202,18 @@ def test_a_body_has_an_end(sql_port: SqlService) -> None:
     assert sql_port.ask("SELECT 1" + " " * MAX_QUERY_CHARS).status_code == 403
     form = {f"param_{number}": (None, b"x" * 20_000) for number in range(90)}
     assert sql_port.send("POST", headers=KEYED, files=form).status_code in {400, 413}
+
+
+def test_what_the_document_shows_runs_and_the_limits_that_it_tells_are_these(sql_port: SqlService) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "sql.md").read_text()
+    shown = re.findall(r'^    hooklog sql (?:--param (\w+)=(\S+) )?"(.*)"$', text, re.MULTILINE)
+    assert len(shown) >= 5
+    for name, value, query in shown:
+        answer = sql_port.ask(query, **({f"param_{name}": value} if name else {}))
+        assert answer.status_code == 200, (query, answer.text)
+    told = f"| {SETTINGS['max_result_rows']:,} rows, {SETTINGS['max_result_bytes'] // 10**6} MB |"
+    for fact in (told, f"{MAX_QUERY_CHARS:,} characters", f"{MAX_WAITING} wait, {MAX_WAIT_S:g} s at most"):
+        assert fact in text, fact
 
 
 def test_limits_can_be_lowered_and_never_lifted(sql_port: SqlService) -> None:
