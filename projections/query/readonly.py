@@ -43,7 +43,8 @@ _READS = re.compile(
 )
 _OF_ONE_TABLE = re.compile(r"(?:SHOW CREATE (?:TABLE|VIEW)|EXISTS (?:TABLE|VIEW)) (?:(\w+)\.)?\w+")
 _FORMAT = re.compile(r"(.*) FORMAT (\w+)", re.DOTALL)
-_NAME_OF_A_VALUE = re.compile(r"\{(\w+):")
+_NAME_OF_A_VALUE = re.compile(r"\{(\w+):[^}]+\}")
+"""As the client finds them, to the letter: where it finds none, it writes the values into the text itself."""
 _KEYWORDS = frozenset(
     {
         "INFILE",
