@@ -1,6 +1,7 @@
 """Who may come in at the SQL port: each role, nobody after too many guesses, and over TLS, also when files change."""
 
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -64,3 +65,22 @@ def serial(service: SqlService, trusted: ssl.SSLContext) -> int:
         with stream as answer:
             shown = answer.extensions["network_stream"].get_extra_info("ssl_object").getpeercert()
             return int(shown["serialNumber"], 16)
+
+
+def test_after_a_kill_it_is_back_confined_and_has_left_nothing_of_its_queries_behind(tmp_path: Path) -> None:
+    service = SqlService(tmp_path)
+    service.start()
+    left = tmp_path / "data" / "clickhouse-inserts" / "of-a-killed-one"
+    left.mkdir()
+    with ThreadPoolExecutor(1) as beside:
+        asking = beside.submit(service.ask, "SELECT sum(sipHash64(number)) FROM numbers(100000000000)")
+        until(asking.running, "the query")
+        service.process.kill()
+        service.process.wait(60)
+        with pytest.raises(httpx.TransportError):
+            asking.result(60)
+    service.start()
+    assert service.log().count('"event":"confined"') == 2
+    assert not left.exists()
+    assert service.ask("SELECT count() FROM events").text == "0\n"
+    assert service.stop() == 0
