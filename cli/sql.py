@@ -49,7 +49,7 @@ def _query(query: str | None, file: Path | None) -> str:
         refuse("give a query or --file, not both")
     try:
         text = query if query not in {None, "-"} else file.read_text() if file else _standard_input()
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         refuse(error)
     if not (text or "").strip():
         refuse('there is no query, such as: hooklog sql "SELECT count() FROM events"')

@@ -33,7 +33,6 @@ _SYSTEM = (
     "/etc/ssl",
     "/etc/pki",
     "/etc/ld.so.cache",
-    "/run/systemd/resolve",
     "/sys/devices/system/cpu",
     "/sys/fs/cgroup",
 )
@@ -77,6 +76,7 @@ def _writable(engine: EmbeddedClickHouse) -> Iterator[Path]:
 def _readable(settings: Settings, engine: EmbeddedClickHouse) -> Iterator[Path]:
     yield engine.config  # where the grants are named: never to be written from here on
     yield from map(Path, _SYSTEM)
+    yield from _resolver()
     yield from _code()
     files = TlsFiles.of(settings)
     for file in (files.cert, files.key, files.client_ca) if files else ():
@@ -84,6 +84,13 @@ def _readable(settings: Settings, engine: EmbeddedClickHouse) -> Iterator[Path]:
             # The folder, since a renewed certificate is another file; and where links of one lead.
             yield file.absolute().parent
             yield file.resolve().parent
+
+
+def _resolver() -> Iterator[Path]:
+    """The folder of what `/etc/resolv.conf` leads to: who manages a network puts new files there."""
+    folder = Path("/etc/resolv.conf").resolve().parent
+    if folder != Path("/etc"):
+        yield folder
 
 
 def _code() -> Iterator[Path]:

@@ -231,7 +231,7 @@ class EmbeddedClickHouse:
         # The engine reads each insert from a temporary file; one that was killed leaves it behind.
         self.temporary.mkdir(parents=True, exist_ok=True)
         for left in self.temporary.iterdir():
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
         tempfile.tempdir = str(self.temporary)
 
     def _is_locked(self) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,10 +19,18 @@ USER = "analyst"
 
 
 class SqlService:
-    """One projections process that waits for Kafka, on a data directory of its own."""
+    """One projections process that waits for Kafka, on a data directory of its own.
 
-    def __init__(self, folder: Path, **settings: object) -> None:
+    Args:
+        folder: for data and log.
+        trusted: over TLS, whom we trust.
+        settings: more of them.
+    """
+
+    def __init__(self, folder: Path, trusted: ssl.SSLContext | None = None, **settings: object) -> None:
         self.folder = folder
+        self._scheme = "https" if trusted else "http"
+        self._verify: ssl.SSLContext | bool = trusted or True
         self.port, self.query_port, kafka_port = free_port(), free_port(), free_port()
         chosen = {
             "data_dir": folder / "data",
@@ -33,13 +42,15 @@ class SqlService:
         }
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("HOOKLOG_")}
         self._environment = inherited | {f"HOOKLOG_{name.upper()}": str(value) for name, value in chosen.items()}
-        self._client = httpx.Client(base_url=self.url, auth=(USER, ADMIN_KEY), timeout=60, trust_env=False)
+        self._client = httpx.Client(
+            base_url=self.url, auth=(USER, ADMIN_KEY), timeout=60, trust_env=False, verify=self._verify
+        )
         self._rest = httpx.Client(headers={"Authorization": f"Bearer {ADMIN_KEY}"}, timeout=60, trust_env=False)
 
     @property
     def url(self) -> str:
         """Where it answers."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self._scheme}://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Returns when it answers queries."""

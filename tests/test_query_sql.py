@@ -189,6 +189,8 @@ def test_hooklog_sql_says_what_is_wrong_and_how_it_ended(projections: Projection
     assert hooklog_sql(port, "DROP TABLE events").exit_code == 1
     assert hooklog_sql(port).exit_code == 2
     assert hooklog_sql(port, "--file", str(tmp_path / "none.sql")).exit_code == 2
+    (tmp_path / "bytes.sql").write_bytes(b"SELECT '\xff'")
+    assert hooklog_sql(port, "--file", str(tmp_path / "bytes.sql")).exit_code == 2
     silent = hooklog_sql(free_port(), "SELECT 1")
     assert silent.exit_code == 1
     assert "nothing answers" in silent.stderr

@@ -93,6 +93,12 @@ def test_every_route_lets_those_pass_whose_role_is_enough_and_nobody_else(servic
     assert asked == len(NEEDED) * len(ROLES)
 
 
+def test_every_role_may_ask_the_sql_port_and_no_ended_key_may(services: Services) -> None:
+    url = f"http://127.0.0.1:{services.projections.settings.sql_port}/?query=SELECT+1"
+    statuses = {name: httpx.get(url, auth=("analyst", made["key"])).status_code for name, made in services.keys.items()}
+    assert statuses == dict.fromkeys(ROLES, 200) | {"ended": 403, "revoked": 403}
+
+
 def test_what_needs_no_key_takes_none(services: Services) -> None:
     for url in services.urls:
         for path in ("/health", "/ready", "/metrics", "/openapi.json", "/docs"):

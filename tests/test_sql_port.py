@@ -3,16 +3,22 @@
 import base64
 import gzip
 import json
+import re
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import httpx
 import lz4.block
 import pytest
 from clickhouse_cityhash.cityhash import CityHash128
 
+from projections.query.readers import SETTINGS
 from projections.query.readonly import MAX_QUERY_CHARS
+from projections.query.turns import HELD, MAX_WAIT_S, MAX_WAITING
 from projections.sqlport.question import MAX_BODY_BYTES
-from tests.projections_fixture import ADMIN_KEY
+from tests.projections_fixture import ADMIN_KEY, until
 from tests.sql_port_fixture import USER, SqlService, sql_port
 
 __all__ = ["sql_port"]
@@ -167,6 +173,29 @@ def test_an_error_is_clickhouses_own(sql_port: SqlService) -> None:
     assert (late.status_code, late.headers["x-clickhouse-exception-code"]) == (408, "159")
 
 
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data", b"x"),
+        ("multipart/form-data; boundary=a", b"x"),
+        ("multipart/form-data; boundary=a", b"--a\r\nno header\r\n\r\nSELECT 1\r\n--a--\r\n"),
+        ("multipart/form-data; boundary=a", b"--a\r\nContent-Disposition: form-data\r\n\r\nSELECT 1\r\n--a--\r\n"),
+        (
+            "multipart/form-data; boundary=a; charset=nothing",
+            b'--a\r\nContent-Disposition: form-data; name="x"\r\n\r\n1',
+        ),
+        (
+            "multipart/form-data; boundary=a",
+            b'--a\r\nContent-Disposition: form-data; name="query"; filename="q.sql"\r\n\r\nSELECT 1\r\n--a--\r\n',
+        ),
+        ("multipart/form-data; boundary=" + "a" * 300, b"--" + b"a" * 300 + b"\r\n\r\n"),
+    ],
+)
+def test_what_is_no_form_is_refused(sql_port: SqlService, kind: str, body: bytes) -> None:
+    answer = sql_port.send("POST", headers=KEYED | {"Content-Type": kind}, content=body)
+    assert answer.status_code == 400, answer.text
+
+
 def test_a_body_has_an_end(sql_port: SqlService) -> None:
     long = sql_port.send("POST", headers=KEYED, content=b"SELECT 1" + b" " * MAX_BODY_BYTES)
     assert (long.status_code, long.headers["x-clickhouse-exception-code"]) == (413, "223")
@@ -175,6 +204,34 @@ def test_a_body_has_an_end(sql_port: SqlService) -> None:
     assert sql_port.ask("SELECT 1" + " " * MAX_QUERY_CHARS).status_code == 403
     form = {f"param_{number}": (None, b"x" * 20_000) for number in range(90)}
     assert sql_port.send("POST", headers=KEYED, files=form).status_code in {400, 413}
+
+
+def test_who_gives_up_waiting_has_no_query_run(sql_port: SqlService) -> None:
+    def figure(name: str) -> float:
+        text = httpx.get(f"http://127.0.0.1:{sql_port.query_port}/metrics", trust_env=False).text
+        return sum(float(found) for found in re.findall(rf"^hooklog_sql_{name}\S* (\S+)$", text, re.MULTILINE))
+
+    long, before = "SELECT count() FROM numbers(100000000000) WHERE rand() % 7 = 3", figure("answers_total")
+    with ThreadPoolExecutor(HELD + 1) as analysts:
+        held = [analysts.submit(sql_port.ask, long, max_execution_time="2") for _ in range(HELD + 1)]
+        until(lambda: figure("waiting") == 1, "a queue")
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(sql_port.url, auth=(USER, ADMIN_KEY), content=b"SELECT 1", timeout=0.5, trust_env=False)
+        assert {each.result(60).status_code for each in held} == {408}
+    assert sql_port.ask("SELECT 1").status_code == 200
+    assert figure("answers_total") == before + HELD + 2
+
+
+def test_what_the_document_shows_runs_and_the_limits_that_it_tells_are_these(sql_port: SqlService) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "sql.md").read_text()
+    shown = re.findall(r'^    hooklog sql (?:--param (\w+)=(\S+) )?"(.*)"$', text, re.MULTILINE)
+    assert len(shown) >= 5
+    for name, value, query in shown:
+        answer = sql_port.ask(query, **({f"param_{name}": value} if name else {}))
+        assert answer.status_code == 200, (query, answer.text)
+    told = f"| {SETTINGS['max_result_rows']:,} rows, {SETTINGS['max_result_bytes'] // 10**6} MB |"
+    for fact in (told, f"{MAX_QUERY_CHARS:,} characters", f"{MAX_WAITING} wait, {MAX_WAIT_S:g} s at most"):
+        assert fact in text, fact
 
 
 def test_limits_can_be_lowered_and_never_lifted(sql_port: SqlService) -> None:

@@ -42,7 +42,7 @@ LIMITS = ("max_execution_time", "max_memory_usage", "max_result_rows", "max_resu
 """A request may lower these; 0, which is no limit, and more than ours are ours."""
 
 _FLAG = re.compile(r"[01]|true|false")
-_NUMBER = re.compile(r"\d{1,18}")
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 LOOKS = {
     "date_time_output_format": re.compile(r"simple|iso|unix_timestamp"),
@@ -101,7 +101,7 @@ def settings_of(asked: Mapping[str, str]) -> dict[str, int | str]:
 
 def _lowered(name: str, value: str) -> dict[str, int | str]:
     # As text, JDBC says 20.0 seconds.
-    _check(name, value, re.compile(r"\d{1,18}(?:\.\d{1,6})?"))
+    _check(name, value, re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,6})?"))
     asked = int(value.partition(".")[0])
     return {name: asked} if 0 < asked < SETTINGS[name] else {}
 

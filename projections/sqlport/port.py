@@ -89,7 +89,8 @@ class SqlPort:
         question = await self._question(request, parameters, query_id)
         try:
             async with self._readers.turns.turn():
-                await self._ask(question, parameters, send)
+                if not await request.is_disconnected():  # who has given up waiting needs no answer
+                    await self._ask(question, parameters, send)
         except CrowdedError as error:
             raise RefusedError(
                 503, 202, "TOO_MANY_SIMULTANEOUS_QUERIES", f"{error}: ask again later", _CROWDED
@@ -140,7 +141,7 @@ class SqlPort:
                 await send({"type": "http.response.start", "status": status, "headers": lines})
                 for message in _chunks(body):
                     await send(message)
-        except TimeoutError:
+        except OSError:  # TimeoutError is one
             log.warning("sql_answer_not_taken", bytes=len(body))  # returning early cuts the connection
 
 

@@ -6,8 +6,9 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from python_multipart.exceptions import FormParserError
 from starlette.datastructures import FormData
-from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 
 from projections.sqlport.asked_settings import settings_of
@@ -98,8 +99,10 @@ async def _content(request: Request) -> tuple[dict[str, str], str]:
         return {}, await _text(request)
     try:
         form = await request.form(max_files=0, max_fields=MAX_PARTS, max_part_size=MAX_BODY_BYTES)
-    except HTTPException as error:
-        raise wrong(f"this is no form that can be read: {error.detail}") from error
+    except (MultiPartException, FormParserError) as error:
+        raise wrong(f"this is no form that can be read: {error}") from error
+    except ClientDisconnect:
+        raise wrong("the body ended before it was there") from None
     return _fields(form), ""
 
 

@@ -26,7 +26,8 @@ _STATUS = {
     497: 403,  # ACCESS_DENIED
 }
 _SERVER_FAULTS = frozenset({49, 1001, 1002})  # LOGICAL_ERROR, STD_EXCEPTION, UNKNOWN_EXCEPTION
-_MESSAGE = re.compile(r"Code: \d+\. DB::(?:Exception|ErrnoException|NetException): (.*)", re.DOTALL)
+_HEAD = re.compile(r"DB::\w*Exception: ")
+_VERSION = re.compile(r" \(version [^)]*\)")
 
 
 class RefusedError(Exception):
@@ -53,9 +54,8 @@ class RefusedError(Exception):
         code = error.code if isinstance(error, DatabaseError) else None
         if code is None:
             return cls(503, 210, "NETWORK_ERROR", "ClickHouse does not answer", {"Retry-After": "5"})
-        found = _MESSAGE.search(str(error))
-        text = (found[1] if found else str(error)).strip()  # its name is in it already
-        return cls(_STATUS.get(code, 500 if code in _SERVER_FAULTS else 400), code, "", text[:MAX_MESSAGE_CHARS])
+        innermost = _VERSION.sub("", _HEAD.split(str(error))[-1]).strip()  # its name is in it already
+        return cls(_STATUS.get(code, 500 if code in _SERVER_FAULTS else 400), code, "", innermost[:MAX_MESSAGE_CHARS])
 
     @classmethod
     def of_problem(cls, problem: ProblemError) -> "RefusedError":
