@@ -14,6 +14,8 @@ import uvloop
 from aiokafka.errors import KafkaError
 from prometheus_client import CollectorRegistry
 
+from projections.audit.auditor import AUDIT_SETTINGS, WATCH_SETTINGS, Auditor
+from projections.audit.watch import AuditMetrics, AuditWatch
 from projections.followed_keys import FollowedKeys
 from projections.migrate import MigrationChangedError, migrate
 from projections.query.api import Parts, build_api
@@ -62,6 +64,9 @@ CHOOSERS = 1
 SQL_READERS = 2
 """Queries of people and scripts; a third one waits."""
 
+AUDITORS = 1
+"""An audit reads everything there is, with two threads; the next one waits."""
+
 RETRY_S = 1.0
 CLOSE_S = 3
 """What a stop waits for answers on their way."""
@@ -107,9 +112,15 @@ class _Service:
         self._stats = Readers(self._clickhouse, STATS_READERS, LOG_SETTINGS)
         self._choosers = Readers(self._clickhouse, CHOOSERS, CHOICE_SETTINGS)
         self._sql = Readers(self._clickhouse, SQL_READERS, SETTINGS)
+        self._audits = Readers(self._clickhouse, AUDITORS, AUDIT_SETTINGS)
+        self._watching = Readers(self._clickhouse, AUDITORS, WATCH_SETTINGS)
+        self._readers = (self._logs, self._stats, self._choosers, self._sql, self._audits, self._watching)
         names = StreamNames(settings.kafka_prefix)
         self._appender = Appender(settings.bootstrap, names)
         self._expired = ExpiredRecords(settings.bootstrap, names, {GROUP}, _now_ms, self._registry)
+        self._watch = AuditWatch(
+            Auditor(settings, self._watching, _now_ms), AuditMetrics(self._registry), settings.audit_every_s
+        )
         self._keys = FollowedKeys(settings.bootstrap, names)
         self._appending = False
         self._writer: Writer | None = None
@@ -126,6 +137,7 @@ class _Service:
             writing = asyncio.create_task(self._write())
             connecting = asyncio.create_task(self._connect())
             self._keys.start()
+            self._watch.start()
             await self._expired.start()
             stopping = asyncio.create_task(self._stopping.wait())
             await asyncio.wait({serving, writing, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -133,6 +145,7 @@ class _Service:
             server.should_exit = True
             await serving
             await connecting
+            await self._watch.stop()
             await self._keys.stop()
             await self._appender.stop()  # after the answers, which wait for its acks
             await writing
@@ -153,6 +166,7 @@ class _Service:
             sql=self._sql,
             resender=Resender(self._logs, self._appender, _now_ms),
             replayer=Replayer(self._logs, self._choosers, self._appender, _now_ms),
+            auditor=Auditor(self._settings, self._audits, _now_ms),
             now_ms=_now_ms,
             clocks_apart_ms=self._settings.clocks_apart_ms,
         )
@@ -192,7 +206,7 @@ class _Service:
         if client is None:
             return
         self._tables_ready = True
-        for readers in (self._logs, self._stats, self._choosers, self._sql):
+        for readers in self._readers:
             readers.start()
         try:
             if await self._until_broker():
@@ -251,7 +265,7 @@ class _Service:
 
     def _close(self, client: Client) -> None:
         # The embedded engine must be closed before the process ends, and ends with its last client.
-        for readers in (self._logs, self._stats, self._choosers, self._sql):
+        for readers in self._readers:
             readers.close()
         client.close()
 

@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     clickhouse_url: str = ""
     """`http://user:password@host:8123/database`; empty means the embedded engine."""
 
+    audit_every_s: float = Field(default=300.0, ge=0, le=86_400)
+    """How long projections wait from one audit of the last day to the next, seconds; 0 is never."""
+
     ingest_url: str = ""
     """Where the commands find ingest, such as `https://hooks.example.com`; empty is this host and port."""
     query_url: str = ""

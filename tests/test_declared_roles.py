@@ -40,7 +40,7 @@ def query_document() -> dict[str, Any]:
     tables = ConfigTables(NOWHERE, StreamNames("x."), Keyring.parse(KEYS))
     authorizer = Authorizer("key", KnownKeys(tables, Refresher(tables)), Guesses(AddressGuard(1)), lambda: 0)
     unused: Any = SimpleNamespace(
-        logs=None, stats=None, sql=None, resender=None, replayer=None, now_ms=None, clocks_apart_ms=0
+        logs=None, stats=None, sql=None, resender=None, replayer=None, auditor=None, now_ms=None, clocks_apart_ms=0
     )
     return build_api(authorizer, Health("projections", {}, CollectorRegistry()), unused).openapi()
 

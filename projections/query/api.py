@@ -7,6 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Request
 from starlette.responses import Response
 
+from projections.audit.auditor import Auditor
+from projections.query.audit_routes import audit_routes
 from projections.query.drift_routes import drift_routes
 from projections.query.errors import add_clickhouse_handler
 from projections.query.examples import RESENT, TASK
@@ -38,6 +40,7 @@ class Parts:
         sql: reads whatever is asked, apart for the same reason.
         resender: makes a delivery again.
         replayer: makes many again.
+        auditor: holds the tables against the log.
         now_ms: the clock, epoch milliseconds.
         clocks_apart_ms: how far the brokers' clocks may lie apart.
     """
@@ -47,6 +50,7 @@ class Parts:
     sql: Readers
     resender: Resender
     replayer: Replayer
+    auditor: Auditor
     now_ms: Clock
     clocks_apart_ms: int
 
@@ -71,6 +75,7 @@ def build_api(authorizer: Authorizer, health: Health, parts: Parts) -> QueryApp:
     app.include_router(_resend_routes(parts.resender), dependencies=guarded)
     app.include_router(replay_routes(parts.logs, parts.replayer, parts.now_ms), dependencies=guarded)
     app.include_router(sql_routes(parts.sql), dependencies=guarded)
+    app.include_router(audit_routes(parts.auditor), dependencies=guarded)
     return app
 
 

@@ -62,23 +62,29 @@ def span_of(since: str | None, until: str | None, now_ms: int) -> Span:
     Raises:
         ProblemError: 422, naming the parameter that is wrong.
     """
-    until_ms = None if until is None else _parameter_ms("until", until, now_ms)
+    until_ms = None if until is None else parameter_ms("until", until, now_ms)
     end_ms = now_ms if until_ms is None else until_ms
-    since_ms = max(0, end_ms - DEFAULT_MS) if since is None else _parameter_ms("since", since, now_ms)
+    since_ms = max(0, end_ms - DEFAULT_MS) if since is None else parameter_ms("since", since, now_ms)
     if until is not None and since_ms > end_ms:
-        raise _wrong("until", "is before since")
+        raise wrong_parameter("until", "is before since")
     if end_ms - since_ms > MAX_MS:
-        raise _wrong("since", f"the time from since until until is longer than {MAX_MS // 86_400_000} days")
+        raise wrong_parameter("since", f"the time from since until until is longer than {MAX_MS // 86_400_000} days")
     return Span(since_ms, until_ms)
 
 
-def _parameter_ms(name: str, text: str, now_ms: int) -> int:
+def parameter_ms(name: str, text: str, now_ms: int) -> int:
+    """The time that a parameter is, epoch milliseconds.
+
+    Raises:
+        ProblemError: 422, it is none.
+    """
     try:
         return time_ms(text, now_ms)
     except ValueError as error:
-        raise _wrong(name, str(error)) from error
+        raise wrong_parameter(name, str(error)) from error
 
 
-def _wrong(name: str, message: str) -> ProblemError:
+def wrong_parameter(name: str, message: str) -> ProblemError:
+    """The problem that names a parameter."""
     errors = [{"field": f"query.{name}", "message": message}]
     return ProblemError(422, detail=f"{name}: {message}", errors=errors)
