@@ -19,10 +19,12 @@ from projections.audit.watch import AuditMetrics, AuditWatch
 from projections.followed_keys import FollowedKeys
 from projections.migrate import MigrationChangedError, migrate
 from projections.query.api import Parts, build_api
-from projections.query.readers import LOG_SETTINGS, SETTINGS, Readers
+from projections.query.readers import LOG_SETTINGS, SETTINGS, STATS_SETTINGS, Readers
 from projections.query.replay_selection import CHOICE_SETTINGS
 from projections.query.replays import Replayer
 from projections.query.resend import Resender
+from projections.retention import apply_retention
+from projections.sealing.sealer import Sealer
 from projections.writer.metrics import WriterMetrics
 from projections.writer.records import GROUP, Records, Revoked
 from projections.writer.rows import PROJECTIONS
@@ -109,7 +111,7 @@ class _Service:
         self._clickhouse: ClickHouse = clickhouse_of(settings, USERS_CONFIG)
         self._registry = CollectorRegistry()
         self._logs = Readers(self._clickhouse, LOG_READERS, LOG_SETTINGS)
-        self._stats = Readers(self._clickhouse, STATS_READERS, LOG_SETTINGS)
+        self._stats = Readers(self._clickhouse, STATS_READERS, STATS_SETTINGS)
         self._choosers = Readers(self._clickhouse, CHOOSERS, CHOICE_SETTINGS)
         self._sql = Readers(self._clickhouse, SQL_READERS, SETTINGS)
         self._audits = Readers(self._clickhouse, AUDITORS, AUDIT_SETTINGS)
@@ -123,6 +125,7 @@ class _Service:
         )
         self._keys = FollowedKeys(settings.bootstrap, names)
         self._appending = False
+        self._sealer = Sealer(self._clickhouse.open_writer, settings.retention_days, self._registry)
         self._writer: Writer | None = None
         self._tables_ready = False
         self._stopping = asyncio.Event()
@@ -153,6 +156,7 @@ class _Service:
 
     def _stop(self) -> None:
         self._stopping.set()
+        self._sealer.stop()
         if self._writer is not None:
             self._writer.stop()
 
@@ -208,12 +212,16 @@ class _Service:
         self._tables_ready = True
         for readers in self._readers:
             readers.start()
+        sealing = asyncio.create_task(self._sealer.run())
         try:
             if await self._until_broker():
                 self._writer = Writer(client, self._open_records, WriterMetrics(self._registry))
                 await self._writer.run()
         finally:
+            self._sealer.stop()
+            await asyncio.wait({sealing})
             await asyncio.to_thread(self._close, client)
+            sealing.result()
 
     async def _connect(self) -> None:
         """Starts the appender as soon as a broker answers."""
@@ -247,6 +255,7 @@ class _Service:
         self._clickhouse.create_database()
         client = self._clickhouse.open_writer()
         migrate(client)
+        apply_retention(client, self._settings)
         return client
 
     async def _until_broker(self) -> bool:

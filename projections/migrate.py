@@ -66,23 +66,34 @@ def read_migrations(folder: Path = MIGRATIONS) -> list[Migration]:
 
 
 def migrate(client: Client, folder: Path = MIGRATIONS) -> list[str]:
-    """Applies what is new, and gives the names of those files; safe to run twice and again after a crash.
+    """Applies what is new, and gives the names of those files; safe to run twice, at once, and again after a crash.
+
+    Each statement may be run twice, and by two processes at a time; a file is noted after its last one, so nobody goes
+    on with half of it.
 
     Raises:
         MigrationChangedError: a file that was applied has changed.
         ClickHouseError: the server does not answer or refuses a statement.
     """
     client.command(_LEDGER)
-    rows = client.query("SELECT version, checksum FROM schema_migrations FINAL").result_rows
-    applied = dict(rows)
     migrations = read_migrations(folder)
+    applied = _applied(client)
     for migration in migrations:
         if applied.get(migration.version, migration.checksum) != migration.checksum:
             raise MigrationChangedError(f"{migration.name} was applied with another text")
-    new = [migration for migration in migrations if migration.version not in applied]
-    for migration in new:
-        _apply(client, migration)
-    return [migration.name for migration in new]
+    # Asked again before each: another process may be at the same, and is not to be undone by what it had done before.
+    return [migration.name for migration in migrations if _apply_new(client, migration)]
+
+
+def _applied(client: Client) -> dict[int, str]:
+    return dict(client.query("SELECT version, checksum FROM schema_migrations FINAL").result_rows)
+
+
+def _apply_new(client: Client, migration: Migration) -> bool:
+    if migration.version in _applied(client):
+        return False
+    _apply(client, migration)
+    return True
 
 
 def _apply(client: Client, migration: Migration) -> None:

@@ -33,7 +33,7 @@ _WRITE_SETTINGS = {
     "max_partitions_per_insert_block": 0,  # a backlog may span more weeks than the default lets through
 }
 _CONNECT_TIMEOUT_S = 5
-_REQUEST_TIMEOUT_S = 60
+REQUEST_TIMEOUT_S = 60
 """Longer than any insert of 8 MiB takes; a server that hangs is asked again."""
 
 
@@ -120,7 +120,7 @@ class ClickHouseServer:
             database=database,
             settings=dict(settings),
             connect_timeout=_CONNECT_TIMEOUT_S,
-            send_receive_timeout=_REQUEST_TIMEOUT_S,
+            send_receive_timeout=REQUEST_TIMEOUT_S,
             autogenerate_session_id=False,  # a session would serve one query at a time
             tz_mode="aware",
         )

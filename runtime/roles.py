@@ -46,6 +46,7 @@ NEEDED: Mapping[tuple[str, str], Role] = MappingProxyType(
         ("GET", "/api/v1/logs/rejections"): "viewer",
         ("GET", "/api/v1/logs/rejections/{rejection_id}"): "viewer",
         ("GET", "/api/v1/logs/operations"): "viewer",
+        ("GET", "/api/v1/stats/attempts"): "viewer",
         ("GET", "/api/v1/stats/overview"): "viewer",
         ("GET", "/api/v1/stats/schema-drift"): "viewer",
         ("GET", "/api/v1/stats/subscriptions"): "viewer",

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.networks import Network, parse_network
@@ -49,6 +49,16 @@ class Settings(BaseSettings):
 
     audit_every_s: float = Field(default=300.0, ge=0, le=86_400)
     """How long projections wait from one audit of the last day to the next, seconds; 0 is never."""
+    retention_days: int = Field(default=90, ge=2, le=3_650)
+    """How long ClickHouse keeps events, dispatches, deliveries and attempts: at least this, and up to a week more."""
+    retention_rejections_days: int = Field(default=30, ge=1, le=3_650)
+    """As above, refused requests: whoever attacks fills this table."""
+    retention_operations_days: int = Field(default=365, ge=1, le=3_650)
+    """As above, what happened to Hooklog itself."""
+    retention_errors_days: int = Field(default=90, ge=1, le=3_650)
+    """As above, records that became no row."""
+    retention_stats_days: int = Field(default=730, ge=2, le=36_500)
+    """As above, hourly figures, which take a hundredth of the attempts' room."""
 
     ingest_url: str = ""
     """Where the commands find ingest, such as `https://hooks.example.com`; empty is this host and port."""
@@ -91,6 +101,13 @@ class Settings(BaseSettings):
     retry_scale: float = Field(default=1.0, gt=0, le=1.0)
     """Multiplies every tier and retry delay; only for demonstrations and tests."""
     log_level: str = "info"
+
+    @field_validator("retention_stats_days")
+    @classmethod
+    def _outlives_attempts(cls, days: int, info: ValidationInfo) -> int:
+        if days < info.data.get("retention_days", 0):
+            raise ValueError("the hourly figures must be kept at least as long as the attempts (retention_days)")
+        return days
 
     @property
     def bootstrap(self) -> str:

@@ -3,6 +3,8 @@
 import shutil
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,29 @@ def test_migrations_run_once_and_do_nothing_the_second_time(writer: Client) -> N
 def test_a_migration_that_was_cut_off_runs_again_from_its_first_statement(writer: Client) -> None:
     writer.command("ALTER TABLE schema_migrations DROP PARTITION ALL")
     assert migrate(writer) == [migration.name for migration in read_migrations()]
+
+
+def test_two_processes_may_migrate_at_once(engine: EmbeddedClickHouse, writer: Client) -> None:
+    kinds = writer.query(
+        "SELECT name, if(engine = 'View', 'VIEW', 'TABLE') FROM system.tables WHERE database = currentDatabase()"
+    ).result_rows
+    for name, kind in kinds:
+        writer.command(f"DROP {kind} {name} SYNC")
+    others = [engine.open_writer(), engine.open_writer()]
+    together = threading.Barrier(len(others))
+
+    def start(client: Client) -> list[str]:
+        together.wait(10)
+        return migrate(client)
+
+    with ThreadPoolExecutor(len(others)) as threads:
+        applied = [name for names in threads.map(start, others) for name in names]
+    assert set(applied) == {migration.name for migration in read_migrations()}
+    made = writer.query("SELECT name FROM system.tables WHERE database = currentDatabase()").result_rows
+    assert {name for (name,) in made} == {name for name, _ in kinds}
+    assert migrate(writer) == []
+    for client in others:
+        client.close()
 
 
 def test_a_migration_that_was_applied_must_not_change(writer: Client, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from projections.query.filters import like_of
 from projections.query.listing import ATTEMPTS, DELIVERIES, EVENTS, REJECTIONS, Listing
 from projections.query.readers import SETTINGS
 from projections.query.span import MAX_MS, span_of, time_ms
-from projections.query.stats import STEP_MS, whole_buckets
+from projections.query.step import DAY_S, NAMED_S, step_of
 from rules.match import matches_type
 from runtime.clickhouse import CLICKHOUSE_ERRORS, Client, EmbeddedClickHouse
 from runtime.http_metrics import HttpMetrics
@@ -66,13 +66,26 @@ def test_what_is_no_time_is_refused_and_nothing_worse(text: str) -> None:
     assert refused.value.members["errors"][0]["field"] == "query.since"
 
 
-@given(st.integers(0, MAX_MS), st.sampled_from(sorted(STEP_MS)))
-def test_a_bucket_that_a_span_touches_is_whole(width_ms: int, step: str) -> None:
-    span = whole_buckets(span_of(str(NOW_MS - width_ms), str(NOW_MS), NOW_MS), step)
+@given(st.integers(0, MAX_MS), st.sampled_from([*NAMED_S, "1", "900", "5400", "7200", "86400"]))
+def test_a_step_that_a_span_touches_is_whole(width_ms: int, name: str) -> None:
+    step = step_of(name)
+    length_ms = step.length_s * 1000
+    span = step.whole(span_of(str(NOW_MS - width_ms), str(NOW_MS), NOW_MS))
     assert span.until_ms is not None
-    assert span.since_ms % STEP_MS[step] == span.until_ms % STEP_MS[step] == 0
-    assert NOW_MS - width_ms - STEP_MS[step] < span.since_ms <= NOW_MS - width_ms
-    assert NOW_MS <= span.until_ms < NOW_MS + STEP_MS[step]
+    monday_ms = 4 * DAY_S * 1000 if name == "week" else 0
+    assert (span.since_ms - monday_ms) % length_ms == (span.until_ms - monday_ms) % length_ms == 0
+    assert NOW_MS - width_ms - length_ms < span.since_ms <= NOW_MS - width_ms
+    assert NOW_MS <= span.until_ms < NOW_MS + length_ms
+
+
+@given(st.text() | st.integers(-10, 10**7).map(str))
+def test_a_step_is_a_name_or_divides_a_day(text: str) -> None:
+    try:
+        length_s = step_of(text).length_s
+    except ValueError:
+        assert text not in {*NAMED_S, "1", "60", "900", "86400"}
+    else:
+        assert DAY_S % length_s == 0 or text == "week"
 
 
 @given(st.sampled_from(LISTS), ANY_KEY, TIMES, TIMES | st.none())
@@ -158,6 +171,7 @@ def test_the_api_describes_itself_and_counts_its_requests(
     operations = {path: next(iter(item.values())) for path, item in document["paths"].items()}
     assert {path for path in operations if "stats" in path or path.endswith(("logs/events", "retry", "{task_id}"))} == {
         "/api/v1/logs/events",
+        "/api/v1/stats/attempts",
         "/api/v1/stats/subscriptions",
         "/api/v1/stats/topics",
         "/api/v1/stats/overview",

@@ -19,7 +19,7 @@ from tests.query_books import ENDS, HOUR_MS, Books, store_books, until_stored, w
 
 pytestmark = pytest.mark.stack
 
-STEP_MS = {"hour": HOUR_MS, "day": 24 * HOUR_MS}
+STEP_MS = {"hour": HOUR_MS, "day": 24 * HOUR_MS, "60": 60_000, "5400": 5_400_000}
 
 
 @pytest.fixture(scope="module")
@@ -138,10 +138,12 @@ def test_totals_add_up(projections: Projections, books: Books, topic: str) -> No
 
 def test_what_is_wrong_with_a_question_about_figures_is_said_by_name(projections: Projections, books: Books) -> None:
     assert books.events
-    for parameters in ({"step": "week"}, {"limit": 1_001}, {"since": "-40d"}, {"source_id": "shop"}):
+    for parameters in ({"step": "month"}, {"step": "7"}, {"limit": 1_001}, {"since": "-800d"}, {"source_id": "shop"}):
         (name,) = parameters
         problem = ask(projections, "v1/stats/subscriptions", 422, **parameters)
         assert [error["field"] for error in problem["errors"]] == [f"query.{name}"]
+    assert ask(projections, "v1/stats/topics", step="day", since="-40d")["data"]
+    assert ask(projections, "v1/stats/topics", 422, step="900", since="-40d")["errors"][0]["field"] == "query.since"
     assert ask(projections, "v1/stats/overview", 422, step="day")["errors"][0]["field"] == "query.step"
     cursor = ask(projections, "v1/stats/topics", limit=1)["next_cursor"]
     assert ask(projections, "v1/stats/subscriptions", 400, cursor=cursor)["code"] == "cursor_of_another_list"

@@ -14,6 +14,7 @@ from projections.audit.gaps import MAX_LOOKS, MAX_LOOKS_A_GAP, Missing, row_beyo
 from projections.audit.log_cut import Extents, LogCut, Tell, log_cut
 from projections.audit.offender import Findings, Offender
 from projections.audit.report import NOT_EXAMINED, Report
+from projections.audit.rollups import read_rollups
 from projections.audit.sums import read_sums
 from projections.audit.suspects import (
     MAX_SUSPECTS,
@@ -24,16 +25,17 @@ from projections.audit.suspects import (
     look_at_events,
     read_progress,
 )
-from projections.audit.window import Window
+from projections.audit.window import DAY_MS, Window
 from projections.query.readers import SETTINGS, Readers
 from runtime.clickhouse import Client
 from runtime.expired import read_expired
 from runtime.settings import Settings
-from schemas.streams import StreamNames
+from schemas.streams import OPERATIONS, REJECTIONS, StreamNames
 
 log = structlog.get_logger(__name__)
 
 AUDIT_SETTINGS = SETTINGS | {
+    "final": 0,  # each question says which of its tables need it
     "max_execution_time": 60,  # a day of ten million attempts takes a tenth of it
     "max_bytes_before_external_group_by": 300_000_000,  # beyond it the disk helps: an audit of anything ends
     "do_not_merge_across_partitions_select_final": 1,  # no two rows of one key are in two partitions
@@ -121,6 +123,7 @@ class _Audit:
         if since_ms is None:
             oldest_ms = await self._run(read_oldest_ms)
             since_ms = max(await self._cut.since_ms(extents), cut_ms if oldest_ms is None else oldest_ms)
+        since_ms = max(since_ms, self._kept_ms(cut_ms, "events"))
         until_ms = cut_ms if until_ms is None else until_ms
         return Window(min(since_ms, until_ms), until_ms)
 
@@ -167,7 +170,7 @@ class _Audit:
             report.findings.add_uncounted(look.suspects[-1].offender.kind, look.wrong - MAX_SUSPECTS)
 
     async def _cover(self, report: Report, extents: Extents) -> None:
-        wanted = await self._wanted(report.window, extents)
+        wanted = await self._wanted(report, extents)
         missing, looks = Missing(), MAX_LOOKS
         for stream in TABLES:
             coverage = await self._run(partial(read_coverage, stream=stream, extents=wanted))
@@ -185,18 +188,26 @@ class _Audit:
         report.findings.add(await self._run(missing.judge))
         await self._extra(report, extents)
 
-    async def _wanted(self, window: Window, extents: Extents) -> Mapping[Place, Extent]:
-        """The part of each partition that was appended within the window."""
-        firsts = {place: extent.begin for place, extent in extents.items()}
+    async def _wanted(self, report: Report, extents: Extents) -> Mapping[Place, Extent]:
+        """The part of each partition that was appended within the window, and whose rows are kept."""
+        asked_ms = 0 if self._request.since_ms is None else report.window.since_ms
+        since = {place: max(asked_ms, self._kept_ms(report.cut_ms, place[0])) for place in extents}
+        firsts = await self._cut.offsets_at(extents, since)
         lasts = {place: extent.end for place, extent in extents.items()}
-        if self._request.since_ms is not None:
-            firsts = await self._cut.offsets_at(extents, window.since_ms)
         if self._request.until_ms is not None:
-            lasts = await self._cut.offsets_at(extents, window.until_ms)
+            lasts = await self._cut.offsets_at(extents, dict.fromkeys(extents, report.window.until_ms))
         return {
             place: Extent(max(extent.begin, firsts[place]), min(extent.end, lasts[place]))
             for place, extent in extents.items()
         }
+
+    def _kept_ms(self, cut_ms: int, stream: str) -> int:
+        """Since when the rows of a stream, and what took their place, are surely kept."""
+        kept_days = {
+            REJECTIONS.name: self._settings.retention_rejections_days,
+            OPERATIONS.name: self._settings.retention_operations_days,
+        }.get(stream, self._settings.retention_days)
+        return max(0, cut_ms - min(kept_days, self._settings.retention_errors_days) * DAY_MS)
 
     async def _extra(self, report: Report, extents: Extents) -> None:
         """Rows of offsets that the log has not reached."""
@@ -212,6 +223,7 @@ class _Audit:
 
     async def _facts(self, report: Report) -> None:
         report.findings.add(await self._run(lambda client: read_replays(client, report.window)))
+        report.findings.add(await self._run(lambda client: read_rollups(client, report.window)))
         report.told.update(await self._run(lambda client: read_told(client, report.window)))
         known = await read_expired(self._settings.bootstrap, StreamNames(self._settings.kafka_prefix))
         report.findings.add(

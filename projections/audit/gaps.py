@@ -27,7 +27,7 @@ _KEYS = {DISPATCHES.name: "event_id", OPERATIONS.name: "operation_id", REPLAYS.n
 """Streams of which a later record with the same key takes the place of an earlier row."""
 
 _ROWS_OF = {projection.stream.name: projection.rows for projection in PROJECTIONS}
-_DO = "hooklog sql shows what is there; the tables have lost a row: rebuild them from Kafka"
+_DO = "hooklog sql shows what is there; the tables have lost a row: hooklog projections rebuild"
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -98,13 +98,13 @@ class LogCut:
         found = await self._consumer.offsets_for_times(dict.fromkeys(cropped, 0)) if cropped else {}
         return max((first.timestamp for first in found.values() if first), default=0)
 
-    async def offsets_at(self, cut: Extents, at_ms: int) -> dict[Place, int]:
-        """The first offset of each partition that was appended at that time or later; its end where there is none.
+    async def offsets_at(self, cut: Extents, times_ms: Mapping[Place, int]) -> dict[Place, int]:
+        """The first offset of each partition that was appended at its time or later; its end where there is none.
 
         Raises:
             KafkaError: no broker answers.
         """
-        found = await self._consumer.offsets_for_times(dict.fromkeys(map(self._at, cut), at_ms))
+        found = await self._consumer.offsets_for_times({self._at(place): at_ms for place, at_ms in times_ms.items()})
         return {
             place: first.offset if (first := found.get(self._at(place))) else extent.end
             for place, extent in cut.items()

@@ -81,7 +81,7 @@ _EVENT = {
 _DELIVERY = {
     "delivery_row_missing": (
         "there are attempts of the delivery, and it is not in the table of deliveries",
-        "hooklog attempts --delivery {id}; the tables have lost it: rebuild them from Kafka",
+        "hooklog attempts --delivery {id}; the tables have lost it: hooklog projections rebuild",
     ),
     "attempt_missing": (
         "the attempts of the delivery are not numbered from 1 without a gap up to its last",
@@ -93,7 +93,7 @@ _DELIVERY = {
     ),
     "state_behind": (
         "an attempt or outcome has ended the delivery, whose state does not know of it",
-        "hooklog deliveries {id}; the tables have lost a row: rebuild them from Kafka",
+        "hooklog deliveries {id}; the tables have lost a row: hooklog projections rebuild",
     ),
     "overdue": (
         "the delivery was due more than ten minutes ago, and nothing has happened",

@@ -23,7 +23,7 @@ from projections.query.filters import Condition
 from projections.query.lookups import PAYLOADS
 from projections.query.parameters import ListQuestion
 from projections.query.shown import Document, epoch_ms_of
-from projections.query.span import Span, span_of
+from projections.query.span import MAX_MS, Span, span_of
 from runtime.clickhouse import Client
 
 PAGE_ONLY = {"limit", "cursor"}
@@ -61,15 +61,15 @@ class Start:
     key: Key | None = None
 
 
-def start_of(name: str, question: ListQuestion, key: Sequence[KeyColumn], now_ms: int) -> Start:
-    """Where the page begins that a question asks for.
+def start_of(name: str, question: ListQuestion, key: Sequence[KeyColumn], now_ms: int, max_ms: int = MAX_MS) -> Start:
+    """Where the page begins that a question asks for; its span is at most `max_ms` long.
 
     Raises:
         ProblemError: 400, the cursor is wrong; 422, a time is.
     """
     asked = question_id(name, question.model_dump_json(exclude=PAGE_ONLY))
     if question.cursor is None:
-        return Start(asked, span_of(question.since, question.until, now_ms))
+        return Start(asked, span_of(question.since, question.until, now_ms, max_ms))
     position = decode_cursor(question.cursor, asked, key)
     return Start(asked, position.span, position.key)
 

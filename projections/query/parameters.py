@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from projections.query.cursor import MAX_CURSOR_CHARS
+from projections.query.step import Step, step_of
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
@@ -23,6 +24,9 @@ MAX_SAMPLE = 1_000
 
 MAX_STATUS_CODE = 999
 
+MAX_STEP_CHARS = 6
+"""Of `minute`, and of the seconds of a day."""
+
 DELIVERY_STATES = ("PENDING", "RETRYING", "SUCCESS", "FAILED", "CANCELLED")
 DeliveryState = Literal["PENDING", "RETRYING", "SUCCESS", "FAILED", "CANCELLED"]
 
@@ -36,6 +40,11 @@ EventType = Annotated[
     str | None,
     Field(min_length=1, max_length=MAX_FILTER_CHARS, description="Exact, or a pattern: `*` is any run of characters."),
 ]
+
+
+def _known_step(text: str) -> str:
+    step_of(text)
+    return text
 
 
 class Question(BaseModel):
@@ -117,12 +126,24 @@ class OperationsQuestion(ListQuestion):
 
 
 class StatsQuestion(ListQuestion):
-    """Figures by hour or day."""
+    """Figures by step."""
 
+    since: Moment = Field(
+        None, description="From then on; a day before `until`, and at most 31 days before it, two years by whole hours."
+    )
     limit: int = Field(DEFAULT_BUCKETS, ge=1, le=MAX_BUCKETS)
-    step: Literal["hour", "day"] = "hour"
+    step: Annotated[str, AfterValidator(_known_step)] = Field(
+        "hour",
+        max_length=MAX_STEP_CHARS,
+        description="`minute`, `hour`, `day`, `week` (from Monday), or a number of seconds that divides a day.",
+    )
     subscription_id: Filter = None
     topic_id: Filter = None
+
+    @property
+    def chosen_step(self) -> Step:
+        """The step that is asked for."""
+        return step_of(self.step)
 
 
 class OverviewQuestion(Question):

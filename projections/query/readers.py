@@ -26,6 +26,9 @@ SETTINGS = {
 LOG_SETTINGS = SETTINGS | {"max_execution_time": 10}
 """Of queries that are ours: pages take milliseconds, so that whoever waits longer asks for too much."""
 
+STATS_SETTINGS = LOG_SETTINGS | {"final": 0}
+"""Of figures: each query says FINAL itself, except the one that asks which hours are not sealed, and needs none."""
+
 
 class Readers:
     """Runs queries in threads.

@@ -56,8 +56,14 @@ def time_ms(text: str, now_ms: int) -> int:
         raise ValueError(message) from error
 
 
-def span_of(since: str | None, until: str | None, now_ms: int) -> Span:
-    """The span that two parameters ask for: the last day when they are not there, at most 31 days.
+def span_of(since: str | None, until: str | None, now_ms: int, max_ms: int = MAX_MS) -> Span:
+    """The span that two parameters ask for: the last day when they are not there.
+
+    Args:
+        since: its beginning, as asked.
+        until: its end, as asked.
+        now_ms: epoch milliseconds.
+        max_ms: how long it may be.
 
     Raises:
         ProblemError: 422, naming the parameter that is wrong.
@@ -67,8 +73,8 @@ def span_of(since: str | None, until: str | None, now_ms: int) -> Span:
     since_ms = max(0, end_ms - DEFAULT_MS) if since is None else parameter_ms("since", since, now_ms)
     if until is not None and since_ms > end_ms:
         raise wrong_parameter("until", "is before since")
-    if end_ms - since_ms > MAX_MS:
-        raise wrong_parameter("since", f"the time from since until until is longer than {MAX_MS // 86_400_000} days")
+    if end_ms - since_ms > max_ms:
+        raise wrong_parameter("since", f"the time from since until until is longer than {max_ms // 86_400_000} days")
     return Span(since_ms, until_ms)
 
 

@@ -1,0 +1,1 @@
+"""Hourly figures of attempts, computed whole from the attempts themselves."""
