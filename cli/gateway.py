@@ -73,7 +73,7 @@ class Gateway:
         return answer
 
     def lines(self, api: Api, path: str, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """The JSON lines of an answer, each as it comes; a failure ends the command."""
+        """The JSON lines of an answer as they come; a failure ends the command, with 2 when it was asked wrongly."""
         import json
 
         import httpx
@@ -84,7 +84,7 @@ class Gateway:
             with self._client.stream("GET", f"{url}{path}", params=asked, headers=self._key) as answer:
                 if not answer.is_success:
                     answer.read()
-                    fail(complaint(answer))
+                    (refuse if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY else fail)(complaint(answer))
                 yield from (json.loads(line) for line in answer.iter_lines() if line)
         except httpx.TransportError as error:
             fail(f"nothing answers at {url} ({error or type(error).__name__}); is `hooklog up` running?")

@@ -59,6 +59,9 @@ def test_the_doctor_tells_what_the_last_audit_found_and_when_there_was_none_for_
     assert [item.state for item in found if item] == [State.OK, State.FAIL, State.WARN]
     assert found[1] is not None
     assert "3 overdue" in found[1].found
+    first = finding_of(clean.replace("ok 1.0", "ok NaN"), 300)
+    assert first is not None
+    assert "not ended yet" in first.found
     assert finding_of(clean, 0) is None
     assert finding_of("", 300) is None
 

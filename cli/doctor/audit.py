@@ -1,5 +1,6 @@
 """What the last audit in the background found, read from the metrics of projections; also for `hooklog status`."""
 
+import math
 import re
 from collections.abc import Iterator
 
@@ -34,6 +35,8 @@ def finding_of(metrics: str, every_s: float) -> Finding | None:
     if not values or not every_s:
         return None
     wrong = {kind: int(value) for (name, kind), value in values.items() if name == "offenders" and value}
+    if math.isnan(values["ok", ""]):
+        return Finding("audit", State.OK, "the first one has not ended yet")
     if not values["ok", ""]:
         found = ", ".join(f"{number} {kind}" for kind, number in sorted(wrong.items()))
         return Finding("audit", State.FAIL, f"does not add up: {found}", "hooklog audit --since 1d names them")

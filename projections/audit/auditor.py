@@ -30,7 +30,7 @@ from projections.query.readers import SETTINGS, Readers
 from runtime.clickhouse import Client
 from runtime.expired import read_expired
 from runtime.settings import Settings
-from schemas.streams import OPERATIONS, REJECTIONS, StreamNames
+from schemas.streams import EVENTS, OPERATIONS, REJECTIONS, StreamNames
 
 log = structlog.get_logger(__name__)
 
@@ -119,12 +119,14 @@ class _Audit:
         return extents
 
     async def _window(self, extents: Extents, cut_ms: int) -> Window:
-        since_ms, until_ms = self._request.since_ms, self._request.until_ms
-        if since_ms is None:
-            oldest_ms = await self._run(read_oldest_ms)
-            since_ms = max(await self._cut.since_ms(extents), cut_ms if oldest_ms is None else oldest_ms)
-        since_ms = max(since_ms, self._kept_ms(cut_ms, "events"))
-        until_ms = cut_ms if until_ms is None else until_ms
+        oldest_ms = await self._run(read_oldest_ms)
+        since_ms = max(cut_ms if oldest_ms is None else oldest_ms, self._kept_ms(cut_ms, EVENTS.name))
+        if self._request.since_ms is None:
+            since_ms = max(since_ms, await self._cut.since_ms(extents))
+        else:
+            since_ms = max(since_ms, self._request.since_ms)
+        # Clocks differ, and a window without an end would have no last day.
+        until_ms = cut_ms if self._request.until_ms is None else min(self._request.until_ms, cut_ms + DAY_MS)
         return Window(min(since_ms, until_ms), until_ms)
 
     async def _day(self, report: Report, day: Window, progress: Progress) -> None:

@@ -26,6 +26,9 @@ MAX_LOOKS_A_GAP = 200
 _KEYS = {DISPATCHES.name: "event_id", OPERATIONS.name: "operation_id", REPLAYS.name: "replay_id"}
 """Streams of which a later record with the same key takes the place of an earlier row."""
 
+_BY_STATE = {REPLAYS.name}
+"""Of these the furthest state stays, in whatever order it was told."""
+
 _ROWS_OF = {projection.stream.name: projection.rows for projection in PROJECTIONS}
 _DO = "hooklog sql shows what is there; the tables have lost a row: hooklog projections rebuild"
 
@@ -65,7 +68,7 @@ class Missing:
             kept = _kept(client, stream, list(records))
             for key, some in records.items():
                 for place, offset, cells in some:
-                    rows = [row for row in kept.get(key, []) if row["_offset"] > offset]
+                    rows = [row for row in kept.get(key, []) if stream in _BY_STATE or row["_offset"] > offset]
                     if not rows:
                         self.alone[place].append(offset)
                     elif stream == DISPATCHES.name and any(_differs(cells, row) for row in rows):

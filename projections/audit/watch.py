@@ -46,7 +46,7 @@ class AuditMetrics:
         self._age = Gauge(f"{name}_age_seconds", "Since the last audit that was finished", registry=registry)
         self._last_s = time.monotonic()
         self._age.set_function(lambda: time.monotonic() - self._last_s)
-        self.ok.set(1)  # nothing is known to be wrong
+        self.ok.set(float("nan"))  # nobody knows yet
         for kind in KINDS:
             self.offenders.labels(kind).set(0)
 
