@@ -131,9 +131,9 @@ def test_what_is_lost_leaves_a_rest_in_its_minute_and_is_named(
     window = Window(NOON_MS, NOON_MS + HOUR_MS)
     reader = engine.open_reader(AUDIT_SETTINGS)
     try:
-        uneven = read_sums(reader, window).uneven
+        uneven = read_sums(reader, window, 0).uneven
         assert set(uneven) == world.slots
-        exact = read_sums(reader, window, uneven)
+        exact = read_sums(reader, window, 0, uneven)
         some, progress = Some.of_slots(uneven), read_progress(reader, NOON_MS)
         looks = [
             look_at_events(reader, window, some, progress),
@@ -160,7 +160,7 @@ def test_rows_that_are_written_again_change_no_sum(engine: EmbeddedClickHouse, w
     reader = engine.open_reader(AUDIT_SETTINGS)
     try:
         slots = list(range(NOON_MS // SLOT_MS, (NOON_MS + HOUR_MS) // SLOT_MS + 1))
-        assert set(read_sums(reader, window, slots).uneven) == world.slots
-        assert read_sums(reader, window, slots).figures["dispatched"] == 50
+        assert set(read_sums(reader, window, 0, slots).uneven) == world.slots
+        assert read_sums(reader, window, 0, slots).figures["dispatched"] == 50
     finally:
         reader.close()

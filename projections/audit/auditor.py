@@ -130,21 +130,21 @@ class _Audit:
         return Window(min(since_ms, until_ms), until_ms)
 
     async def _day(self, report: Report, day: Window, progress: Progress) -> None:
-        sums = await self._run(lambda client: read_sums(client, day))
+        late_ms = report.cut_ms - LATE_MS
+        sums = await self._run(lambda client: read_sums(client, day, late_ms))
         figures = Counter(sums.figures)
         if slots := sums.uneven:
-            figures.update((await self._run(lambda client: read_sums(client, day, slots))).figures)
+            figures.update((await self._run(lambda client: read_sums(client, day, late_ms, slots))).figures)
             # Also where it adds up with FINAL: a look costs little, and tells what was sent twice.
             await self._look(report, day, slots, progress)
         report.figures.update(figures)
         if figures["replayed"]:
             look = await self._run(lambda client: look_at_events(client, day, Some.replayed(), progress))
             await self._confirm(report, day, look, progress, at_events=True)
-        if figures["pending"]:
-            late_ms, most = report.cut_ms - LATE_MS, self._request.most
-            late = await self._run(lambda client: read_overdue(client, day, late_ms, most))
-            report.findings.add(late.offenders)
-            report.findings.add_uncounted("overdue", late.total - len(late.offenders))
+        if figures["late"]:
+            overdue = await self._run(lambda client: read_overdue(client, day, late_ms, self._request.most))
+            report.findings.add(overdue.offenders)
+            report.findings.add_uncounted("overdue", overdue.total - len(overdue.offenders))
 
     async def _look(self, report: Report, day: Window, slots: list[int], progress: Progress) -> None:
         narrow, some = day.of_slots(slots), Some.of_slots(slots)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from projections.audit.offender import Offender, of_record
+from projections.audit.sums import DUE, WAITING
 from projections.audit.window import Window, within
 from runtime.clickhouse import Client
 
@@ -22,15 +23,12 @@ class Overdue(NamedTuple):
 
 
 def read_overdue(client: Client, window: Window, late_ms: int, most: int) -> Overdue:
-    """Deliveries that were due before `late_ms` (epoch milliseconds), and have neither ended nor been put aside.
-
-    One that never said when is due when it was stored: its event may have waited for dispatch.
-    """
+    """Deliveries that were due before `late_ms` (epoch milliseconds), and have neither ended nor been put aside."""
     late = "fromUnixTimestamp64Milli({late:Int64}, 'UTC')"
     result = client.query(
         "SELECT delivery_id, toString(due), count() OVER () FROM (SELECT delivery_id,"  # noqa: S608 - names are ours, values are bound
-        " if(next_attempt_at > toDateTime64(0, 3, 'UTC'), next_attempt_at, _ingested_at) AS due"
-        f" FROM deliveries FINAL WHERE status IN ('PENDING', 'RETRYING') AND {within('created_at')}) WHERE due < {late}"
+        f" {DUE} AS due"
+        f" FROM deliveries FINAL WHERE {WAITING} AND {within('created_at')}) WHERE due < {late}"
         " AND delivery_id NOT IN"
         f" (SELECT delivery_id FROM attempts WHERE kind = 'parked' AND next_attempt_at >= {late})"
         " ORDER BY due LIMIT {most:UInt32}",

@@ -44,7 +44,7 @@ class Report:
             "since": rfc3339(self.window.since_ms),
             "until": rfc3339(self.window.until_ms),
             "cut_at": rfc3339(self.cut_ms),
-            **{name: self.figures[name] for name in FIGURES},
+            **{name: self.figures[name] for name in FIGURES if name != "late"},
             "told": {name: number for name, number in sorted(self.told.items()) if number},
             "streams": self.streams,
             "offenders_total": self.findings.counts.total(),

@@ -26,11 +26,18 @@ FIGURES = (
     "cancelled",
     "pending",
     "attempts",
+    "late",
 )
-"""What is counted, in the order of the columns."""
+"""What is counted, in the order of the columns. `late` waits past its due time, or was put aside since."""
 
 ENDED = "status IN ('SUCCESS', 'FAILED', 'CANCELLED')"
 """SQL: the delivery needs nothing more."""
+
+WAITING = "status IN ('PENDING', 'RETRYING')"
+"""SQL: it needs more."""
+
+DUE = "if(next_attempt_at > toDateTime64(0, 3, 'UTC'), next_attempt_at, _ingested_at)"
+"""SQL: when what waits is due; what never said when, as soon as it is stored: its event may have waited itself."""
 
 Figures = dict[str, int]
 
@@ -48,17 +55,27 @@ class Sums:
     uneven: list[int]
 
 
-def read_sums(client: Client, window: Window, slots: list[int] | None = None) -> Sums:
+def read_sums(client: Client, window: Window, late_ms: int, slots: list[int] | None = None) -> Sums:
     """Adds up a window, or some minutes of it exactly.
 
     Without minutes, the attempts are read without FINAL, which is what costs most: rows that a crash has written twice
     leave a rest, and their minute is then added up again.
 
+    Args:
+        client: of the audit.
+        window: at most a day.
+        late_ms: what was due before is late, epoch milliseconds.
+        slots: minutes.
+
     Raises:
         ClickHouseError: ClickHouse refuses or does not answer.
     """
     exact = slots is not None
-    parameters = (window.of_slots(slots) if slots else window).parameters() | {"slots": slots or [], "exact": exact}
+    parameters = (window.of_slots(slots) if slots else window).parameters() | {
+        "slots": slots or [],
+        "exact": exact,
+        "late": late_ms,
+    }
     (row,) = client.query(_sql(exact=exact), parameters=parameters).result_rows
     return Sums(dict(zip(FIGURES, map(int, row), strict=False)), sorted(map(int, row[-1])))
 
@@ -94,7 +111,8 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "success": "toUInt64(status = 'SUCCESS')",
         "failed": "toUInt64(status = 'FAILED')",
         "cancelled": "toUInt64(status = 'CANCELLED')",
-        "pending": "toUInt64(status IN ('PENDING', 'RETRYING'))",
+        "pending": f"toUInt64({WAITING})",
+        "late": f"toUInt64({WAITING} AND {DUE} < fromUnixTimestamp64Milli({{late:Int64}}, 'UTC'))",
         "made": "if(replay_id = '', -toInt64(cityHash64(event_id)), 0)",
         "walk": f"{_WAY.format(first=0, last='attempts')} + {_END}",
     },

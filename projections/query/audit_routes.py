@@ -1,6 +1,7 @@
 """`GET /api/v1/audit`: whether everything has become what it should."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -27,6 +28,9 @@ log = structlog.get_logger(__name__)
 
 MAX_AT_ONCE = 2
 """Each reads everything there is; a third one asks again later."""
+
+BEAT_S = 5.0
+"""Shorter than the patience of any client or proxy for a line."""
 
 MAX_NAMED = 1_000
 MAX_WAIT_S = 300.0
@@ -101,8 +105,11 @@ async def _lines(auditor: Auditor, request: AuditRequest, turns: asyncio.Semapho
         running = asyncio.create_task(_audit(auditor, request, progress))
         running.add_done_callback(lambda _: progress.put_nowait(None))
         try:
-            while (text := await progress.get()) is not None:
+            text: str | None = "begun"
+            while text is not None:
                 yield _line("progress", text)
+                with contextlib.suppress(TimeoutError):  # the same again, so that whoever waits knows that it goes on
+                    text = await asyncio.wait_for(progress.get(), BEAT_S)
             yield _end_of(running)
         finally:
             running.cancel()  # whoever asked has gone away
