@@ -7,6 +7,12 @@ from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    NotCoordinatorForGroupError,
+)
+from aiokafka.structs import OffsetAndMetadata
 
 from projections.audit.coverage import Extent, Gap, Place
 from projections.writer.records import GROUP
@@ -27,6 +33,9 @@ Tell = Callable[[str], Awaitable[None]]
 Extents = dict[Place, Extent]
 
 _STREAMS = {projection.stream.name: projection.stream for projection in PROJECTIONS}
+_SOON_KNOWN = (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError)
+"""A broker has just started, or another one has taken over."""
+
 _BEGINNING_OF = ("events", "dispatches", "attempts")
 """Streams without whose beginning an event cannot be held against anything, when the tables were made anew."""
 
@@ -81,12 +90,19 @@ class LogCut:
             await asyncio.sleep(POLL_S)
 
     async def _behind(self, cut: Extents) -> dict[Place, int]:
-        committed = await self._admin.list_consumer_group_offsets(f"{self._settings.kafka_prefix}{GROUP}")
+        committed = await self._committed(list(map(self._at, cut)))
         left = {}
         for place, extent in cut.items():
             known = committed.get(self._at(place))
             left[place] = extent.end - max(extent.begin, known.offset if known else 0)
         return {place: records for place, records in left.items() if records > 0}
+
+    async def _committed(self, places: list[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata]:
+        group = f"{self._settings.kafka_prefix}{GROUP}"
+        try:
+            return dict(await self._admin.list_consumer_group_offsets(group, partitions=places))
+        except _SOON_KNOWN:
+            return {}
 
     async def since_ms(self, cut: Extents) -> int:
         """From when on everything is there: 0, unless Kafka has dropped the beginning of a stream.
