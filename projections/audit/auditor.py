@@ -30,6 +30,7 @@ from projections.query.readers import SETTINGS, Readers
 from runtime.clickhouse import Client
 from runtime.expired import read_expired
 from runtime.settings import Settings
+from schemas.headers import rfc3339
 from schemas.streams import EVENTS, OPERATIONS, REJECTIONS, StreamNames
 
 log = structlog.get_logger(__name__)
@@ -105,7 +106,7 @@ class _Audit:
         report = Report(await self._window(extents, cut_ms), cut_ms, Findings(self._request.most))
         progress = await self._run(lambda client: read_progress(client, cut_ms - LATE_MS))
         for day in report.window.days():
-            await self._tell(f"adding up the day from {day.since_ms // 1000} s on")
+            await self._tell(f"adding up {rfc3339(day.since_ms)[:10]}")
             await self._day(report, day, progress)
         await self._tell("holding the rows against the offsets of Kafka")
         await self._cover(report, extents)
@@ -119,12 +120,11 @@ class _Audit:
         return extents
 
     async def _window(self, extents: Extents, cut_ms: int) -> Window:
-        oldest_ms = await self._run(read_oldest_ms)
-        since_ms = max(cut_ms if oldest_ms is None else oldest_ms, self._kept_ms(cut_ms, EVENTS.name))
-        if self._request.since_ms is None:
-            since_ms = max(since_ms, await self._cut.since_ms(extents))
-        else:
-            since_ms = max(since_ms, self._request.since_ms)
+        since_ms = self._request.since_ms
+        if since_ms is None:
+            oldest_ms = await self._run(read_oldest_ms)
+            since_ms = max(cut_ms if oldest_ms is None else oldest_ms, await self._cut.since_ms(extents))
+        since_ms = max(since_ms, self._kept_ms(cut_ms, EVENTS.name))
         # Clocks differ, and a window without an end would have no last day.
         until_ms = cut_ms if self._request.until_ms is None else min(self._request.until_ms, cut_ms + DAY_MS)
         return Window(min(since_ms, until_ms), until_ms)
@@ -216,12 +216,10 @@ class _Audit:
         newest: dict[Place, int] = {}
         for stream in TABLES:
             newest |= await self._run(partial(read_newest, stream=stream))
-        now = await self._cut.extents() if any(at >= extents[place].end for place, at in newest.items()) else extents
-        report.findings.add(
-            row_beyond(place, at, now[place].end)
-            for place, at in newest.items()
-            if place in now and at >= now[place].end
-        )
+        ends = {place: extents.get(place, Extent(0, 0)).end for place in newest}
+        if any(at >= ends[place] for place, at in newest.items()):  # it may have come after the cut
+            ends |= {place: extent.end for place, extent in (await self._cut.extents()).items()}
+        report.findings.add(row_beyond(place, at, ends[place]) for place, at in newest.items() if at >= ends[place])
 
     async def _facts(self, report: Report) -> None:
         report.findings.add(await self._run(lambda client: read_replays(client, report.window)))

@@ -118,7 +118,8 @@ def _event_faults(event_id: str, kinds: list[str], matched: int, made: int, at: 
 
 def _event_sql(some: Some) -> str:
     undispatched = "arrayFilter(p -> NOT has(dispatched, p), stored)"
-    late = "(p.2 <= {progress:Array(Int64)}[p.1 + 1] OR last_at < fromUnixTimestamp64Milli({late:Int64}, 'UTC'))"
+    passed = "p.1 < length({progress:Array(Int64)}) AND p.2 <= {progress:Array(Int64)}[p.1 + 1]"
+    late = f"({passed} OR last_at < fromUnixTimestamp64Milli({{late:Int64}}, 'UTC'))"
     judged = (
         f"SELECT *, arrayFilter(p -> {late}, {undispatched}) AS lost,"  # noqa: S608 - names are ours, values are bound
         f" arrayFilter(p -> NOT {late}, {undispatched}) AS waiting,"
