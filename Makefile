@@ -10,7 +10,7 @@ bin := .venv/bin
 stamp := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check bench bench-queries bench-projections bench-ingest bench-delay bench-clients bench-flood bench-isolation faults lock clean
+.PHONY: help up demo test check bench bench-queries bench-projections bench-audit bench-ingest bench-delay bench-clients bench-flood bench-isolation faults lock clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -42,6 +42,9 @@ bench-delay: $(stamp) ## Measure how late 200,000 waiting deliveries are release
 
 bench-clients: $(stamp) ## Measure the HTTP clients that deliveries could use; two minutes
 	$(bin)/python -m benchmarks.clients
+
+bench-audit: $(stamp) ## Measure what an audit of ten million attempts takes; four minutes
+	$(bin)/python -m benchmarks.audit
 
 bench-queries: $(stamp) ## Measure what questions take over ten million attempts, beside full scans; four minutes
 	$(bin)/python -m benchmarks.queries

@@ -72,6 +72,23 @@ class Gateway:
             fail(complaint(answer))
         return answer
 
+    def lines(self, api: Api, path: str, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """The JSON lines of an answer as they come; a failure ends the command, with 2 when it was asked wrongly."""
+        import json
+
+        import httpx
+
+        url = self.url(api)
+        asked = {name: value for name, value in params.items() if value is not None}
+        try:
+            with self._client.stream("GET", f"{url}{path}", params=asked, headers=self._key) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    (refuse if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY else fail)(complaint(answer))
+                yield from (json.loads(line) for line in answer.iter_lines() if line)
+        except httpx.TransportError as error:
+            fail(f"nothing answers at {url} ({error or type(error).__name__}); is `hooklog up` running?")
+
     def rows(self, api: Api, path: str, params: Mapping[str, Any], most: int) -> Iterator[dict[str, Any]]:
         """The rows of a list, page after page, at most `most`."""
         cursor: str | None = None

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from cli.audit import EXAMPLES as AUDIT_EXAMPLES
+from cli.audit import audit
 from cli.configure import history, keys, source_commands, subscription_commands, topic_commands
 from cli.configure.apply_command import apply
 from cli.configure.schema import schema
@@ -133,6 +135,7 @@ for panel, command, examples in (
     app.command(rich_help_panel=panel, epilog=with_examples(examples))(command)
 app.command(rich_help_panel=LOOK, epilog=with_examples(EXPIRED_EXAMPLES))(expired)
 app.command(rich_help_panel=LOOK, epilog=with_examples(SQL_EXAMPLES))(sql)
+app.command(rich_help_panel=LOOK, epilog=with_examples(AUDIT_EXAMPLES))(audit)
 for look in (doctor, schema):
     app.command(rich_help_panel=LOOK)(look)
 

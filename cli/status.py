@@ -38,12 +38,13 @@ def status(as_json: bool) -> None:
 
     try:
         found, missing = asyncio.run(_ask(settings))
+        audited = asyncio.run(_audited(settings)) if found["services"]["projections"]["ready"] else ""
     except UnusableClientFilesError as error:
         refuse(error)
     if as_json:
-        sys.stdout.write(json.dumps(found) + "\n")
+        sys.stdout.write(json.dumps(found) + "\n")  # what an audit found is no state of a service
     else:
-        _show(found, missing)
+        _show(found, missing, audited)
     raise SystemExit(OK if found["ready"] else FAILED)
 
 
@@ -80,6 +81,15 @@ async def _ask(settings: "Settings") -> tuple[Status, dict[str, str]]:
     return Status(ready=not missing, services=services), missing
 
 
+async def _audited(settings: "Settings") -> str:
+    """What the last audit found wrong, if anything."""
+    from cli.doctor.audit import check_audit
+    from cli.doctor.finding import Site, State
+
+    findings = list(await check_audit(Site.visit(settings)))
+    return "; ".join(f"{item.found} ({item.remedy})" for item in findings if item.state is not State.OK)
+
+
 async def _kafka_ready(bootstrap: str) -> bool:
     from runtime.embedded.kafka_probe import is_port_open, serves_metadata
 
@@ -89,7 +99,7 @@ async def _kafka_ready(bootstrap: str) -> bool:
     return await serves_metadata(bootstrap)
 
 
-def _show(found: Status, missing: dict[str, str]) -> None:
+def _show(found: Status, missing: dict[str, str], audited: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -100,3 +110,5 @@ def _show(found: Status, missing: dict[str, str]) -> None:
         state = "[green]ready[/]" if service["ready"] else f"[red]not ready[/]: {missing[name]}"
         table.add_row(name, state, str(service["port"]), str(service["pid"] or "-"))
     Console().print(table)
+    if audited:
+        Console().print(f"[red]audit[/]: {audited}")

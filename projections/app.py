@@ -114,6 +114,7 @@ class _Service:
             writing = asyncio.create_task(self._write())
             connecting = asyncio.create_task(self._connect())
             self._keys.start()
+            self._read_side.watch()
             await self._expired.start()
             stopping = asyncio.create_task(self._stopping.wait())
             await asyncio.wait({serving, writing, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -122,6 +123,7 @@ class _Service:
                 server.should_exit = True
             await serving
             await connecting
+            await self._read_side.unwatch()
             await self._keys.stop()
             await self._appender.stop()  # after the answers, which wait for its acks
             await writing

@@ -4,6 +4,8 @@ import time
 
 from prometheus_client import CollectorRegistry
 
+from projections.audit.auditor import AUDIT_SETTINGS, WATCH_SETTINGS, Auditor
+from projections.audit.watch import AuditMetrics, AuditWatch
 from projections.http_server import UnsignalledServer, http_server, only_our_hosts
 from projections.query.api import Parts, build_api
 from projections.query.readers import LOG_SETTINGS, STATS_SETTINGS, Readers
@@ -39,6 +41,9 @@ STATS_READERS = 1
 CHOOSERS = 1
 """Choosing many events for a replay takes a core for seconds; the next one waits."""
 
+AUDITORS = 1
+"""An audit reads everything there is, with two threads; the next one waits."""
+
 
 class ReadSide:
     """The readers, and the servers in front of them.
@@ -68,6 +73,11 @@ class ReadSide:
         self._stats = Readers(clickhouse, STATS_READERS, STATS_SETTINGS)
         self._choosers = Readers(clickhouse, CHOOSERS, CHOICE_SETTINGS)
         self._sql = SqlReaders(clickhouse, registry)
+        self._audits = Readers(clickhouse, AUDITORS, AUDIT_SETTINGS)
+        self._watching = Readers(clickhouse, AUDITORS, WATCH_SETTINGS)
+        self._watch = AuditWatch(
+            Auditor(settings, self._watching, now_ms), AuditMetrics(registry), settings.audit_every_s
+        )
         names = StreamNames(settings.kafka_prefix)
         self._tail = Tail(settings.bootstrap, names)
         self._ranges = LogRange(settings.bootstrap, names, settings.partitions)
@@ -82,13 +92,22 @@ class ReadSide:
         """Ends what would never end by itself: answers to watchers."""
         self._tail.close()
 
+    def watch(self) -> None:
+        """From now on the last day is audited now and then."""
+        self._watch.start()
+
+    async def unwatch(self) -> None:
+        """No more."""
+        await self._watch.stop()
+
     def close(self) -> None:
         """Waits for what is asked, and closes every client."""
         for readers in self._pools():
             readers.close()
 
     def _pools(self) -> tuple[Readers | SqlReaders, ...]:
-        return self._logs, self._streams, self._stats, self._choosers, self._sql
+        ours = (self._logs, self._streams, self._stats, self._choosers, self._audits, self._watching)
+        return *ours, self._sql
 
     def servers(self, health: Health, rebuilder: Rebuilder) -> list[tuple[UnsignalledServer, str, int]]:
         """Each with the host and port that it listens at.
@@ -118,6 +137,7 @@ class ReadSide:
             choosers=self._choosers,
             egress=AddressPolicy.of(self._settings.egress_networks),
             rebuilder=rebuilder,
+            auditor=Auditor(self._settings, self._audits, now_ms),
             now_ms=now_ms,
             clocks_apart_ms=self._settings.clocks_apart_ms,
         )

@@ -58,6 +58,7 @@ NEEDED: Mapping[tuple[str, str], Role] = MappingProxyType(
         ("GET", "/api/v1/stats/subscriptions"): "viewer",
         ("GET", "/api/v1/stats/topics"): "viewer",
         ("GET", "/api/tasks/{task_id}"): "viewer",
+        ("GET", "/api/v1/audit"): "viewer",
         ("GET", "/api/v1/replays"): "viewer",
         ("GET", "/api/v1/replays/{replay_id}"): "viewer",
         ("POST", "/api/v1/replays"): "editor",

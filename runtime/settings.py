@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     """The same as a user who can only read, for all that the read side asks; empty is the user above, read-only by
     request. `deploy/clickhouse_users.sql` makes one."""
 
+    audit_every_s: float = Field(default=300.0, ge=0, le=86_400)
+    """How long projections wait from one audit of the last day to the next, seconds; 0 is never."""
     retention_days: int = Field(default=90, ge=2, le=3_650)
     """How long ClickHouse keeps events, dispatches, deliveries and attempts: at least this, and up to a week more."""
     retention_rejections_days: int = Field(default=30, ge=1, le=3_650)

@@ -49,6 +49,7 @@ def query_document() -> dict[str, Any]:
         choosers=None,
         egress=None,
         rebuilder=None,
+        auditor=None,
         tail=SimpleNamespace(slots=None),
         now_ms=None,
         clocks_apart_ms=0,

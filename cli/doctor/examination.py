@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import asdict
 
+from cli.doctor.audit import check_audit
 from cli.doctor.certificate import check_certificate
 from cli.doctor.finding import Finding, Site, State
 from cli.doctor.machine import (
@@ -36,6 +37,7 @@ CHECKS: tuple[Check, ...] = (
     check_services,
     check_lag,
     check_tables,
+    check_audit,
 )
 
 _COLOURS = {State.OK: "green", State.WARN: "yellow", State.FAIL: "red"}

@@ -7,6 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Request
 from starlette.responses import Response
 
+from projections.audit.auditor import Auditor
+from projections.query.audit_routes import audit_routes
 from projections.query.config_routes import config_routes
 from projections.query.drift_routes import drift_routes
 from projections.query.errors import add_clickhouse_handler
@@ -51,6 +53,7 @@ class Parts:
         choosers: go through many events, apart for the same reason.
         egress: where deliveries may go.
         rebuilder: makes the tables again.
+        auditor: holds the tables against the log.
         now_ms: the clock, epoch milliseconds.
         clocks_apart_ms: how far the brokers' clocks may lie apart.
     """
@@ -65,6 +68,7 @@ class Parts:
     choosers: Readers
     egress: AddressPolicy
     rebuilder: Rebuilder
+    auditor: Auditor
     now_ms: Clock
     clocks_apart_ms: int
 
@@ -95,6 +99,7 @@ def build_api(authorizer: Authorizer, health: Health, parts: Parts) -> QueryApp:
     app.include_router(try_routes(parts.choosers, parts.egress, parts.now_ms), dependencies=guarded)
     app.include_router(rebuild_routes(parts.logs, parts.rebuilder), dependencies=guarded)
     app.include_router(sql_routes(parts.sql), dependencies=guarded)
+    app.include_router(audit_routes(parts.auditor), dependencies=guarded)
     return app
 
 

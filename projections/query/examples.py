@@ -283,3 +283,33 @@ REBUILD = {
     "reason": "",
     "updated_at": _AT,
 }
+
+AUDIT: dict[str, Any] = {
+    "ok": False,
+    "since": _AT,
+    "until": "2026-01-03T03:04:05.678Z",
+    "cut_at": "2026-01-03T03:04:05.678Z",
+    "accepted": 120_000,
+    "dispatched": 120_000,
+    "unreadable": 0,
+    "duplicates": 17,
+    "matched": 240_210,
+    "replayed": 40,
+    "success": 240_180,
+    "failed": 60,
+    "cancelled": 0,
+    "pending": 9,
+    "attempts": 252_317,
+    "told": {"rejected": 12, "repeated_attempts": 2},
+    "streams": {"events": {"records": 120_000, "rows": 120_000}},
+    "offenders_total": 1,
+    "offenders_by_kind": {"delivery_missing": 1},
+    "offenders": [
+        {
+            "kind": "delivery_missing",
+            "id": _EVENT_ID,
+            "what": "the event matched more subscriptions than there are deliveries of it (matched 2, deliveries 1)",
+            "do": f"hooklog events {_EVENT_ID}",
+        }
+    ],
+}

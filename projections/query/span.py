@@ -79,23 +79,36 @@ def span_of(since: str | None, until: str | None, now_ms: int, *, max_ms: int = 
     Raises:
         ProblemError: 422, naming the parameter that is wrong.
     """
-    until_ms = None if until is None else _parameter_ms(f"{place}.until", until, now_ms)
+    until_ms = None if until is None else parameter_ms(f"{place}.until", until, now_ms)
     end_ms = now_ms if until_ms is None else until_ms
-    since_ms = max(0, end_ms - DEFAULT_MS) if since is None else _parameter_ms(f"{place}.since", since, now_ms)
+    since_ms = max(0, end_ms - DEFAULT_MS) if since is None else parameter_ms(f"{place}.since", since, now_ms)
     if until is not None and since_ms > end_ms:
-        raise _wrong(f"{place}.until", "is before since")
+        raise wrong_parameter(f"{place}.until", "is before since")
     if end_ms - since_ms > max_ms:
-        raise _wrong(f"{place}.since", f"the time from since until until is longer than {max_ms // 86_400_000} days")
+        raise wrong_parameter(
+            f"{place}.since", f"the time from since until until is longer than {max_ms // 86_400_000} days"
+        )
     return Span(since_ms, until_ms)
 
 
-def _parameter_ms(field: str, text: str, now_ms: int) -> int:
+def parameter_ms(field: str, text: str, now_ms: int) -> int:
+    """The time that a parameter is, epoch milliseconds.
+
+    Args:
+        field: where it stands, such as `query.since`.
+        text: as asked.
+        now_ms: epoch milliseconds.
+
+    Raises:
+        ProblemError: 422, it is none.
+    """
     try:
         return time_ms(text, now_ms)
     except ValueError as error:
-        raise _wrong(field, str(error)) from error
+        raise wrong_parameter(field, str(error)) from error
 
 
-def _wrong(field: str, message: str) -> ProblemError:
+def wrong_parameter(field: str, message: str) -> ProblemError:
+    """The problem that names a parameter."""
     detail = f"{field.partition('.')[2]}: {message}"
     return ProblemError(422, detail=detail, errors=[{"field": field, "message": message}])
