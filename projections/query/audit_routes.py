@@ -16,12 +16,12 @@ from starlette.responses import Response, StreamingResponse
 from projections.audit.auditor import Auditor, AuditRequest
 from projections.audit.log_cut import BehindError
 from projections.query.errors import problem_of
-from projections.query.examples import AUDIT
 from projections.query.logs import json_of
 from projections.query.openapi import answered
 from projections.query.parameters import Moment
 from projections.query.shown import Document
 from projections.query.span import parameter_ms, wrong_parameter
+from projections.query.upkeep_examples import AUDIT
 from runtime.problem import ProblemError
 
 log = structlog.get_logger(__name__)

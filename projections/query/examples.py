@@ -2,17 +2,17 @@
 
 from typing import Any
 
-_AT = "2026-01-02T03:04:05.678Z"
-_EVENT_ID = "01KE0Q6ZGEQ9PR3R6V8QXH3B7N"
+AT = "2026-01-02T03:04:05.678Z"
+EVENT_ID = "01KE0Q6ZGEQ9PR3R6V8QXH3B7N"
 _DELIVERY_ID = "6f1d0c9be2a84d7c9c53a1f0d3b7e842"
 _REPLAY_ID = "01KE0R7V0C7W6F9E2M4S8T1A5D"
 
 _WHAT = {"topic_id": "pushes", "source_id": "github", "event_type": "push"}
 
 EVENT: dict[str, Any] = {
-    "event_id": _EVENT_ID,
+    "event_id": EVENT_ID,
     **_WHAT,
-    "received_at": _AT,
+    "received_at": AT,
     "source_ip": "192.0.2.7",
     "content_type": "application/json",
     "dedup_id": "72d3162e-cc78-11e3-81ab-4c9367dc0958",
@@ -30,7 +30,7 @@ _MADE = {"generation": 12, "config_version": 13, "replay_id": ""}
 
 DELIVERY: dict[str, Any] = {
     "delivery_id": _DELIVERY_ID,
-    "event_id": _EVENT_ID,
+    "event_id": EVENT_ID,
     "subscription_id": "deploy",
     **_WHAT,
     "status": "SUCCESS",
@@ -39,7 +39,7 @@ DELIVERY: dict[str, Any] = {
     "error": "",
     "reason": "",
     "target_url": "https://example.com/hook",
-    "created_at": _AT,
+    "created_at": AT,
     "last_attempt_at": "2026-01-02T03:04:05.701Z",
     "next_attempt_at": None,
     "completed_at": "2026-01-02T03:04:05.732Z",
@@ -48,7 +48,7 @@ DELIVERY: dict[str, Any] = {
 
 ATTEMPT: dict[str, Any] = {
     "delivery_id": _DELIVERY_ID,
-    "event_id": _EVENT_ID,
+    "event_id": EVENT_ID,
     "subscription_id": "deploy",
     **_WHAT,
     "kind": "attempt",
@@ -59,7 +59,7 @@ ATTEMPT: dict[str, Any] = {
     "error": "",
     "reason": "",
     "target_url": "https://example.com/hook",
-    "received_at": _AT,
+    "received_at": AT,
     "started_at": "2026-01-02T03:04:05.701Z",
     "duration_ms": 31,
     "next_attempt_at": None,
@@ -67,10 +67,10 @@ ATTEMPT: dict[str, Any] = {
 }
 
 REJECTION: dict[str, Any] = {
-    "rejection_id": _EVENT_ID,
+    "rejection_id": EVENT_ID,
     "topic_id": "pushes",
     "source_id": "github",
-    "received_at": _AT,
+    "received_at": AT,
     "response_status_code": 403,
     "code": "signature_mismatch",
     "reason": "the signature is wrong",
@@ -89,7 +89,7 @@ OPERATION: dict[str, Any] = {
     "subject_id": "deploy",
     "topic_id": "pushes",
     "subscription_id": "deploy",
-    "event_id": _EVENT_ID,
+    "event_id": EVENT_ID,
     "delivery_id": _DELIVERY_ID,
     "message": "a delivery to deploy was given up after 10 attempts: http_500",
     "detail": {
@@ -116,10 +116,10 @@ _IN_FORCE = [
 TIMELINE: dict[str, Any] = {
     "event": {name: value for name, value in EVENT.items() if name not in {"matched", "duplicate"}}
     | {"payload": "{}", "payload_encoding": "text"},
-    "dispatch": {"event_id": _EVENT_ID, "matched": 1, "skipped": {"event_type": 2}, "duplicate": False},
+    "dispatch": {"event_id": EVENT_ID, "matched": 1, "skipped": {"event_type": 2}, "duplicate": False},
     "deliveries": [DELIVERY | {"attempts_made": 1, "attempts": [ATTEMPT]}],
     "config": _IN_FORCE,
-    "timeline": [{"at": _AT, "what": "received", "topic_id": "pushes"}],
+    "timeline": [{"at": AT, "what": "received", "topic_id": "pushes"}],
 }
 
 DELIVERY_STORY: dict[str, Any] = DELIVERY | {
@@ -139,7 +139,7 @@ DELIVERY_STORY: dict[str, Any] = DELIVERY | {
 }
 
 EXPLANATION: dict[str, Any] = {
-    "event_id": _EVENT_ID,
+    "event_id": EVENT_ID,
     "subscription_id": "deploy",
     "version": 12,
     "matched": False,
@@ -159,10 +159,10 @@ EXPLANATION: dict[str, Any] = {
         "is_json": True,
         "event": {"ref": "refs/heads/main"},
     },
-    "dispatch": {"config_version": 13, "matched": 1, "duplicate": False, "appended_at": _AT},
+    "dispatch": {"config_version": 13, "matched": 1, "duplicate": False, "appended_at": AT},
 }
 
-_ATTEMPTS: dict[str, Any] = {
+ATTEMPTS: dict[str, Any] = {
     "attempts": 40,
     "successes": 38,
     "failures": 2,
@@ -175,7 +175,7 @@ _ATTEMPTS: dict[str, Any] = {
 
 FIGURES: dict[str, Any] = {
     "at": "2026-01-02T03:00:00.000Z",
-    **_ATTEMPTS,
+    **ATTEMPTS,
     "deliveries": {"SUCCESS": 38, "FAILED": 0, "CANCELLED": 0},
 }
 
@@ -189,13 +189,13 @@ OVERVIEW: dict[str, Any] = {
     "matched": 38,
     "replayed": 0,
     "deliveries": {"PENDING": 0, "RETRYING": 0, "SUCCESS": 38, "FAILED": 0, "CANCELLED": 0},
-    **_ATTEMPTS,
+    **ATTEMPTS,
 }
 
 TASK: dict[str, Any] = {
-    "task_id": _EVENT_ID,
+    "task_id": EVENT_ID,
     "status": "SUCCESS",
-    "started_at": _AT,
+    "started_at": AT,
     "ended_at": "2026-01-02T03:04:05.732Z",
     "deliveries": {"SUCCESS": 1},
     "result": {**_WHAT, "matched": 1, "duplicate": False, "deliveries": []},
@@ -205,14 +205,14 @@ RESENT: dict[str, Any] = {
     "delivery_id": "0c4d95e2b18f4f0cb4b9d1a7c6e3f275",
     "replay_id": _REPLAY_ID,
     "retried": _DELIVERY_ID,
-    "event_id": _EVENT_ID,
+    "event_id": EVENT_ID,
     "subscription_id": "deploy",
     "status": "PENDING",
 }
 
 REPLAY: dict[str, Any] = {
     "replay_id": _REPLAY_ID,
-    "created_at": _AT,
+    "created_at": AT,
     "updated_at": "2026-01-02T03:04:35.690Z",
     "state": "RUNNING",
     "asked": {"mode": "failed", "subscription_id": "deploy", "since": "-1d"},
@@ -230,7 +230,7 @@ REPLAY_COUNT: dict[str, Any] = {
     "total": 2_000,
     "events": 2_000,
     "subscriptions": {"deploy": 2_000},
-    "first": _AT,
+    "first": AT,
     "last": "2026-01-03T02:58:40.112Z",
     "from_tables": 12,
     "unavailable": {"event_unknown": 1},
@@ -241,7 +241,7 @@ REPLAY_COUNT: dict[str, Any] = {
 DRIFT: dict[str, Any] = {
     "topic_id": "orders",
     "version": 17,
-    "since": _AT,
+    "since": AT,
     "until": None,
     "refused": 0,
     "types": [
@@ -260,8 +260,8 @@ DRIFT: dict[str, Any] = {
                     "types": {"string": 31},
                     "events": 31,
                     "share": 0.155,
-                    "first_seen_at": _AT,
-                    "last_seen_at": _AT,
+                    "first_seen_at": AT,
+                    "last_seen_at": AT,
                     "in_schema": False,
                     "unexpected_types": [],
                 }
@@ -270,46 +270,4 @@ DRIFT: dict[str, Any] = {
         }
     ],
     "more_types": False,
-}
-
-REBUILD = {
-    "rebuild_id": "01J9ZC3W6V0000000000000000",
-    "state": "RUNNING",
-    "requested_by": "admin",
-    "began_at": _AT,
-    "records": 120_000,
-    "records_total": 1_204_331,
-    "carried": 0,
-    "reason": "",
-    "updated_at": _AT,
-}
-
-AUDIT: dict[str, Any] = {
-    "ok": False,
-    "since": _AT,
-    "until": "2026-01-03T03:04:05.678Z",
-    "cut_at": "2026-01-03T03:04:05.678Z",
-    "accepted": 120_000,
-    "dispatched": 120_000,
-    "unreadable": 0,
-    "duplicates": 17,
-    "matched": 240_210,
-    "replayed": 40,
-    "success": 240_180,
-    "failed": 60,
-    "cancelled": 0,
-    "pending": 9,
-    "attempts": 252_317,
-    "told": {"rejected": 12, "repeated_attempts": 2},
-    "streams": {"events": {"records": 120_000, "rows": 120_000}},
-    "offenders_total": 1,
-    "offenders_by_kind": {"delivery_missing": 1},
-    "offenders": [
-        {
-            "kind": "delivery_missing",
-            "id": _EVENT_ID,
-            "what": "the event matched more subscriptions than there are deliveries of it (matched 2, deliveries 1)",
-            "do": f"hooklog events {_EVENT_ID}",
-        }
-    ],
 }

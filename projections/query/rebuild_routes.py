@@ -5,11 +5,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from projections.query.examples import REBUILD
 from projections.query.logs import json_of
 from projections.query.openapi import answered, problem
 from projections.query.readers import Readers
 from projections.query.shown import Document, shown_row
+from projections.query.upkeep_examples import REBUILD
 from projections.rebuild import ledger
 from projections.rebuild.ledger import Known, Rebuild
 from projections.rebuild.rebuilder import Rebuilder, RebuildRunningError
