@@ -146,12 +146,12 @@ def generate(client: Client, attempts: int, until_ms: int) -> Traffic:
 
     Args:
         client: a writing client, of empty tables.
-        attempts: how many, a multiple of 300.
+        attempts: how many, a multiple of 10.
         until_ms: epoch milliseconds.
     """
     traffic = Traffic(attempts * 2 // 5, until_ms)
-    count = traffic.events // CHUNKS
     for chunk in range(CHUNKS):
+        first, end = (traffic.events * number // CHUNKS for number in (chunk, chunk + 1))
         for table, (source, own) in _TABLES.items():
             columns = own | _OF_ALL
             time = own.get("started_at", "received_at")
@@ -161,8 +161,8 @@ def generate(client: Client, attempts: int, until_ms: int) -> Traffic:
                 parameters={
                     "first_ms": until_ms - DAYS * DAY_MS,
                     "events": traffic.events,
-                    "from": chunk * count,
-                    "count": count,
+                    "from": first,
+                    "count": end - first,
                 },
             )
     return traffic

@@ -187,7 +187,7 @@ def measure(folder: Path, attempts: int) -> Report:
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--attempts", type=int, default=ATTEMPTS_MADE, help="how many are generated, a multiple of 300")
+    parser.add_argument("--attempts", type=int, default=ATTEMPTS_MADE, help="how many are generated, a multiple of 10")
     parser.add_argument("--folder", type=Path, help="where the data are kept, and used the next time")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hooklog-bench-") as folder:
