@@ -31,7 +31,7 @@ from tests.writers_process import Orders
 pytestmark = pytest.mark.stack
 
 SEEDS = [int(text) for text in os.environ.get("HOOKLOG_FAULT_SEEDS", "1 2 3").split()][:1]
-KILLS, LONG_KILLS = 8, 110
+KILLS, LONG_KILLS = 6, 110
 POISON = 0.01
 DRAIN_S = 60.0
 
