@@ -26,7 +26,7 @@ pytestmark = pytest.mark.stack
 
 PATH = "/api/v1/projections/rebuild"
 
-KILLS = 3
+KILLS = 2
 """At random; what comes of each statement of an exchange is told by `test_rebuild_exchange.py`."""
 
 Tables = dict[str, list[dict[str, Any]]]
