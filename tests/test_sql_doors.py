@@ -22,7 +22,9 @@ def test_who_keeps_sending_wrong_keys_is_turned_away_on_both_ports_and_others_ar
         headers = {"X-Forwarded-For": address, "X-ClickHouse-User": USER, "X-ClickHouse-Key": key}
         return service.send("POST", headers=headers, content=b"SELECT 1")
 
-    assert {ask("203.0.113.9", "wrong").status_code for _ in range(30)} == {403}
+    # The allowance grows back while a slow machine guesses.
+    statuses = [ask("203.0.113.9", "wrong").status_code for _ in range(60)]
+    assert (set(statuses[:30]), statuses[-1]) == ({403}, 429)
     shut = ask("203.0.113.9", ADMIN_KEY)
     assert (shut.status_code, shut.headers["x-clickhouse-exception-code"]) == (429, "516")
     assert int(shut.headers["retry-after"]) > 0
