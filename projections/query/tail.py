@@ -97,7 +97,7 @@ class Tail:
                 yield _message(place, "gap", _gap(gap))
             async for message in self._messages(question, reader, place):
                 yield message
-            yield _message(place, "end", {"reason": "closed" if self._closed.is_set() else "max_s"})
+            yield _message(place, "end", {})
         finally:
             await reader.stop()
 
@@ -123,19 +123,21 @@ class Tail:
 
 def rows_told(question: TailQuestion, place: Place, stream: str, record: StoredRecord) -> list[bytes]:
     """The messages of a record, each with the id to go on from after it; the place is moved behind the record."""
-    messages = []
     partition, offset = record.partition, record.offset
-    rows = [
-        (table, row) for table, row in rows_of(stream, record) if table in question.kinds and is_wanted(row, question)
-    ]
     skipped = place.rows_told(stream, partition)
-    for number, (table, row) in enumerate(rows, 1):
-        if number == len(rows):
+    # Numbered before they are chosen: whoever comes again may ask for other kinds.
+    numbered = enumerate(rows_of(stream, record), 1)
+    wanted = [
+        (number, table, row)
+        for number, (table, row) in numbered
+        if number > skipped and table in question.kinds and is_wanted(row, question)
+    ]
+    messages = []
+    for number, table, row in wanted:
+        place.told_rows(stream, partition, number)
+        if number == wanted[-1][0]:
             place.told(stream, partition, offset)
-        else:
-            place.told_rows(stream, partition, number)
-        if number > skipped:
-            messages.append(_message(place, table, row))
+        messages.append(_message(place, table, row))
     place.told(stream, partition, offset)
     return messages
 
