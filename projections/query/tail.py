@@ -22,7 +22,7 @@ from projections.writer.rows import StoredRecord
 from schemas.streams import ATTEMPTS, DELIVERIES, EVENTS, OPERATIONS, REJECTIONS, Stream, StreamNames
 
 MAX_WATCHERS = 8
-"""Each reads the streams for itself: at a thousand events a second one takes a tenth of a core."""
+"""Each reads the streams for itself: a record costs 40 µs, so two thousand a second a tenth of a core."""
 
 MAX_WATCH_S = 900
 """Then it has to come again, so that a key that was revoked watches no longer than this."""
