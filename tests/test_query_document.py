@@ -72,8 +72,10 @@ def test_every_command_works(projections: Projections, books: Books, tmp_path: P
     url = f"http://127.0.0.1:{projections.settings.query_port}"
     hooklog = CommandLine(tmp_path, {"HOOKLOG_QUERY_URL": url, "HOOKLOG_ADMIN_KEY": ADMIN_KEY})
     printed = {command: hooklog.ok(*shlex.split(command)).out for command in COMMANDS}
-    assert len(printed) == 5
-    show, diff, history, table, events = printed.values()
+    assert len(printed) == 6
+    search, show, diff, history, table, events = printed.values()
+    assert books.events[42].event_id in search
+    assert len(search.splitlines()) == 2
     assert "billing" in show
     assert "+ subscriptions/billing" not in diff.splitlines()[1:]
     assert history.splitlines()[0].startswith("+ version 3")

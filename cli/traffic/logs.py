@@ -11,7 +11,11 @@ from cli.exits import refuse
 from cli.gateway import Gateway
 from cli.show import print_json, print_table
 
-EVENT_EXAMPLES = ("hooklog events --topic orders --since 1h", "hooklog events 01M80QK7NHKW4FFQZ5T9BTJRYB")
+EVENT_EXAMPLES = (
+    "hooklog events --topic orders --since 1h",
+    "hooklog events --field /order/id=42 --text refund",
+    "hooklog events 01M80QK7NHKW4FFQZ5T9BTJRYB",
+)
 DELIVERY_EXAMPLES = ("hooklog deliveries --status failed --since 1d", "hooklog deliveries --event 01M80QK7N… --json")
 ATTEMPT_EXAMPLES = ("hooklog attempts --subscription billing --status retrying",)
 REJECTION_EXAMPLES = ("hooklog rejections --source github --since 1h",)
@@ -48,6 +52,12 @@ Subscription = Annotated[str | None, typer.Option(help="Of this subscription onl
 Event = Annotated[str | None, typer.Option(help="Of this event only.")]
 EventType = Annotated[str | None, typer.Option("--type", help="Of this event type only.")]
 Statuses = Annotated[list[str] | None, typer.Option(help="In this state only; may be repeated.")]
+Texts = Annotated[
+    list[str] | None, typer.Option("--text", help="In the payload, or the answer, as whole words; may be repeated.")
+]
+Fields = Annotated[
+    list[str] | None, typer.Option("--field", help="Of a JSON payload, such as /order/id=42; may be repeated.")
+]
 Status = Annotated[str | None, typer.Option(help="In this state only.")]
 
 
@@ -58,6 +68,8 @@ def events(
     source: Source = None,
     event_type: EventType = None,
     status: Status = None,
+    text: Texts = None,
+    field: Fields = None,
     since: Since = None,
     until: Until = None,
     limit: Limit = 50,
@@ -68,7 +80,8 @@ def events(
     if event_id:
         _story(gateway, event_id, as_json)
         return
-    filters = {"topic_id": topic, "source_id": source, "event_type": event_type}
+    filters: dict[str, Any] = {"topic_id": topic, "source_id": source, "event_type": event_type}
+    filters |= {"text": text, "field": field}
     filters |= {"status": one_of(EVENT_STATES, status), "since": since, "until": until}
     _list(gateway, "events", filters, (limit, EVENT_COLUMNS, as_json))
 
@@ -102,13 +115,15 @@ def attempts(
     delivery: Annotated[str | None, typer.Option(help="Of this delivery only.")] = None,
     subscription: Subscription = None,
     status: Status = None,
+    text: Texts = None,
     since: Since = None,
     until: Until = None,
     limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
     """List attempts: one row for each request that was made."""
-    filters = {"event_id": event, "delivery_id": delivery, "subscription_id": subscription}
+    filters: dict[str, Any] = {"event_id": event, "delivery_id": delivery, "subscription_id": subscription}
+    filters |= {"text": text}
     filters |= {"status": one_of(ATTEMPT_STATES, status), "since": since, "until": until}
     _list(Gateway(read_settings()), "attempts", filters, (limit, ATTEMPT_COLUMNS, as_json))
 

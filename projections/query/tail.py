@@ -22,7 +22,7 @@ from projections.writer.rows import StoredRecord
 from schemas.streams import ATTEMPTS, DELIVERIES, EVENTS, OPERATIONS, REJECTIONS, Stream, StreamNames
 
 MAX_WATCHERS = 8
-"""Each reads the streams for itself: at a thousand events a second one takes a tenth of a core."""
+"""Each reads the streams for itself: a record costs 40 µs, so two thousand a second a tenth of a core."""
 
 MAX_WATCH_S = 900
 """Then it has to come again, so that a key that was revoked watches no longer than this."""
@@ -97,7 +97,7 @@ class Tail:
                 yield _message(place, "gap", _gap(gap))
             async for message in self._messages(question, reader, place):
                 yield message
-            yield _message(place, "end", {"reason": "closed" if self._closed.is_set() else "max_s"})
+            yield _message(place, "end", {})
         finally:
             await reader.stop()
 
@@ -123,19 +123,21 @@ class Tail:
 
 def rows_told(question: TailQuestion, place: Place, stream: str, record: StoredRecord) -> list[bytes]:
     """The messages of a record, each with the id to go on from after it; the place is moved behind the record."""
-    messages = []
     partition, offset = record.partition, record.offset
-    rows = [
-        (table, row) for table, row in rows_of(stream, record) if table in question.kinds and is_wanted(row, question)
-    ]
     skipped = place.rows_told(stream, partition)
-    for number, (table, row) in enumerate(rows, 1):
-        if number == len(rows):
+    # Numbered before they are chosen: whoever comes again may ask for other kinds.
+    numbered = enumerate(rows_of(stream, record), 1)
+    wanted = [
+        (number, table, row)
+        for number, (table, row) in numbered
+        if number > skipped and table in question.kinds and is_wanted(row, question)
+    ]
+    messages = []
+    for number, table, row in wanted:
+        place.told_rows(stream, partition, number)
+        if number == wanted[-1][0]:
             place.told(stream, partition, offset)
-        else:
-            place.told_rows(stream, partition, number)
-        if number > skipped:
-            messages.append(_message(place, table, row))
+        messages.append(_message(place, table, row))
     place.told(stream, partition, offset)
     return messages
 
