@@ -12,8 +12,21 @@ from schemas.delivery import Delivery, encode_delivery
 from schemas.dispatch import Dispatch, encode_dispatch
 from schemas.event import Event, encode_event
 from schemas.ids import delivery_id, new_id
+from schemas.operation import Operation, encode_operation
+from schemas.outcome import Outcome, OutcomeResult, encode_outcome
 from schemas.rejection import Rejection, encode_rejection
-from schemas.streams import ATTEMPTS, DELIVERIES, DISPATCHES, EVENTS, REJECTIONS, StreamNames
+from schemas.replay import Replay, encode_replay_record
+from schemas.streams import (
+    ATTEMPTS,
+    DELIVERIES,
+    DISPATCHES,
+    EVENTS,
+    OPERATIONS,
+    OUTCOMES,
+    REJECTIONS,
+    REPLAYS,
+    StreamNames,
+)
 from tests.projections_fixture import make_attempt, make_delivery, make_event
 
 SUBSCRIPTIONS = ("billing", "search")
@@ -126,6 +139,33 @@ class History:
         )
         await self.appender.append(REJECTIONS, encode_rejection(rejection), key=b"shop", timeout_s=30)
         return rejection
+
+    async def others(self) -> dict[str, str]:
+        """A config change, an operation and a replay that found nothing; by table, which row is theirs."""
+        now_ms, one = make_event().received_ms, new_id()
+        outcome = Outcome(kind="topics", id=one, intake_offset=0, at_ms=now_ms, result=OutcomeResult.APPLIED)
+        operation = Operation(
+            operation_id=one,
+            kind="breaker.opened",
+            at_ms=now_ms,
+            subject_kind="subscription",
+            subject_id="billing",
+            message="it was opened",
+        )
+        replay = Replay(
+            replay_id=one, asked={}, requested_by="admin", rate_per_s=1, total=0, items=0, updated_ms=now_ms
+        )
+        for stream, value in (
+            (OUTCOMES, encode_outcome(outcome)),
+            (OPERATIONS, encode_operation(operation)),
+            (REPLAYS, encode_replay_record(replay)),
+        ):
+            await self.appender.append(stream, value, key=one.encode(), timeout_s=30)
+        return {
+            "config_changes": f"id = '{one}'",
+            "operations": f"operation_id = '{one}'",
+            "replays": f"replay_id = '{one}'",
+        }
 
 
 def appender_of(settings: Settings) -> Appender:

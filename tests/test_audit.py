@@ -18,6 +18,7 @@ from tests.projections_fixture import DEADLINE_S, Projections, make_attempt, mak
 pytestmark = pytest.mark.stack
 
 HOUR_MS = 3_600_000
+STREAMS = {"config_changes": "config.outcomes"}
 
 DELETE = """
 import sys
@@ -216,6 +217,7 @@ async def test_a_row_that_is_gone_from_a_table_and_one_that_is_too_many_are_name
 ) -> None:
     gone = [await history.whole(event_id=f"gone-{number}") for number in range(3)]
     rejection = await history.rejection()
+    others = await history.others()
     kept = [(await history.whole(event_id=f"kept-{number}"))[0] for number in range(8)][-1]
     assert (await report_of(projections))["ok"]
     deleted = {
@@ -224,6 +226,7 @@ async def test_a_row_that_is_gone_from_a_table_and_one_that_is_too_many_are_name
         "deliveries": f"delivery_id = '{gone[2][1][0].delivery_id}'",
         "attempts": f"delivery_id = '{gone[2][1][1].delivery_id}' AND attempt = 1",
         "rejections": f"rejection_id = '{rejection.rejection_id}'",
+        **others,
     }
     statements = [
         f"ALTER TABLE {table} DELETE WHERE {where} SETTINGS mutations_sync = 2" for table, where in deleted.items()
@@ -238,7 +241,7 @@ async def test_a_row_that_is_gone_from_a_table_and_one_that_is_too_many_are_name
     await asyncio.to_thread(change, projections, statements)
     report = await report_of(projections)
     assert {item for item in found(report) if item[0] == "row_missing"} == {
-        ("row_missing", f"{table}[{place['_partition']}]/{place['_offset']}")
+        ("row_missing", f"{STREAMS.get(table, table)}[{place['_partition']}]/{place['_offset']}")
         for table, place in places.items()
         if table != "deliveries"
     }

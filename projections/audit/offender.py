@@ -117,6 +117,7 @@ def of_record(kind: str, record_id: str, about: str = "") -> Offender:
 KINDS = (
     *_EVENT,
     *_DELIVERY,
+    "minute_uneven",
     "row_missing",
     "row_extra",
     "replay_incomplete",

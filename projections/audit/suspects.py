@@ -11,9 +11,6 @@ from runtime.clickhouse import Client
 MAX_SUSPECTS = 5_000
 """Of a window that are named and looked at a second time; what is beyond is counted."""
 
-MAX_SLOTS = 1_440
-"""A day of minutes: where more do not add up, all of the window is looked at."""
-
 
 @dataclass(frozen=True, slots=True)
 class Some:
@@ -29,8 +26,6 @@ class Some:
     @classmethod
     def of_slots(cls, slots: list[int]) -> "Some":
         """Those of some minutes."""
-        if len(slots) > MAX_SLOTS:
-            return cls("1", {})
         return cls(slot("{time}") + " IN {{slots:Array(Int64)}}", {"slots": slots})
 
     @classmethod
