@@ -65,9 +65,7 @@ class Run:
         with self._log.open("ab") as log:
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
         assert process.stdout is not None
-        for line in process.stdout:  # the migrations are logged there too
-            if line == b"ready\n":
-                break
+        assert process.stdout.readline() == b"ready\n"
         try:
             yield process
         finally:

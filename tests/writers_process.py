@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 from prometheus_client import CollectorRegistry
 
 from projections.app import USERS_CONFIG
@@ -112,6 +113,7 @@ async def seal_again_and_again(engine: EmbeddedClickHouse, stopping: asyncio.Eve
 
 async def main(orders: Orders) -> None:
     """Writes until SIGTERM."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # nobody reads stdout to its end
     engine = EmbeddedClickHouse(Path(orders.folder), USERS_CONFIG)
     engine.create_database()
     anchor = engine.open_writer()
