@@ -7,6 +7,7 @@ import orjson
 from pydantic import BaseModel
 
 from projections.query.shown import Document
+from projections.writer.attempt_rows import LEFT_OUT
 from projections.writer.rows import PROJECTIONS, StoredRecord
 from rules.match import matches_type
 from schemas.headers import rfc3339
@@ -25,7 +26,8 @@ def rows_of(stream: str, record: StoredRecord) -> Iterator[tuple[str, Document]]
     except ValueError:
         return
     for row in rows:
-        yield row.table, _shown(orjson.loads(row.json.decode(errors="replace")))
+        cells = orjson.loads(row.json.decode(errors="replace"))
+        yield row.table, _shown(LEFT_OUT.get(row.table, {}) | cells)
 
 
 def _shown(cells: Document) -> Document:

@@ -53,6 +53,14 @@ class _OfDelivery(msgspec.Struct, gc=False):
     _version: int
 
 
+def _defaults(*columns: type[msgspec.Struct]) -> dict[str, str | int]:
+    found = [field for of in columns for field in msgspec.structs.fields(of)]
+    return {field.name: field.default for field in found if field.default is not msgspec.NODEFAULT}
+
+
+LEFT_OUT = {"attempts": _defaults(_Shared, _OfAttempt), "deliveries": _defaults(_Shared)}
+"""By table, what a row's columns hold that are not in it."""
+
 _encode = msgspec.json.Encoder().encode
 
 # Looking a member up in its class costs as much as writing it.
