@@ -17,6 +17,7 @@ from clickhouse_cityhash.cityhash import CityHash128
 from projections.query.readers import SETTINGS
 from projections.query.readonly import MAX_QUERY_CHARS
 from projections.query.turns import HELD, MAX_WAIT_S, MAX_WAITING
+from projections.sqlport.asked_settings import LOOKS
 from projections.sqlport.question import MAX_BODY_BYTES
 from tests.projections_fixture import ADMIN_KEY, until
 from tests.sql_port_fixture import USER, SqlService, sql_port
@@ -232,6 +233,20 @@ def test_what_the_document_shows_runs_and_the_limits_that_it_tells_are_these(sql
     told = f"| {SETTINGS['max_result_rows']:,} rows, {SETTINGS['max_result_bytes'] // 10**6} MB |"
     for fact in (told, f"{MAX_QUERY_CHARS:,} characters", f"{MAX_WAITING} wait, {MAX_WAIT_S:g} s at most"):
         assert fact in text, fact
+
+
+LOOKED_AT = {"date_time_output_format": "iso", "result_overflow_mode": "break", "session_timezone": "Europe/Berlin"}
+
+
+@pytest.mark.parametrize("setting", LOOKS)
+def test_whatever_a_request_may_set_is_answered_and_keeps_nothing_from_being_looked_at(
+    sql_port: SqlService, setting: str
+) -> None:
+    method = "zstd" if setting.endswith("_method") else "1"
+    asked = {setting: LOOKED_AT.get(setting, method)}
+    assert sql_port.ask("SELECT 'a'", **asked).text.split() == ["a"]
+    refused = sql_port.ask("SELECT 1 FROM numbers(3) AS n, (SELECT 1 AS a) AS x, system.macros", **asked)
+    assert "the table system.macros cannot be read here" in refused.text
 
 
 def test_limits_can_be_lowered_and_never_lifted(sql_port: SqlService) -> None:
