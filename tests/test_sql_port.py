@@ -71,6 +71,28 @@ def test_a_name_that_a_page_has_rebound_is_not_answered(sql_port: SqlService) ->
     assert sql_port.send(params={"query": "SELECT 1"}, headers=KEYED | {"Host": "evil.example"}).status_code == 421
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:8080"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_a_page_of_another_site_can_try_no_key(sql_port: SqlService, sent: dict[str, str]) -> None:
+    for key in (ADMIN_KEY, "wrong"):
+        asked = {"user": USER, "password": key, "query": "SELECT 1"}
+        refused = sql_port.send("POST", params=asked, headers=sent)
+        assert (refused.status_code, refused.headers["x-clickhouse-exception-code"]) == (403, "497")
+
+
+def test_a_page_that_comes_from_the_port_itself_may_ask(sql_port: SqlService) -> None:
+    sent = {"Origin": f"http://127.0.0.1:{sql_port.port}", "Sec-Fetch-Site": "same-origin"}
+    assert sql_port.send("POST", headers=KEYED | sent, content=b"SELECT 1").text == "1\n"
+
+
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "PATCH"])
 def test_other_methods_and_paths_are_refused(sql_port: SqlService, method: str) -> None:
     assert sql_port.send(method, headers=KEYED).status_code == 405

@@ -75,6 +75,7 @@ class SqlPort:
             return
         if request.url.path != "/":
             raise RefusedError(404, 48, "NOT_IMPLEMENTED", "there is /, /ping and /replicas_status here")
+        _check_page(request)
         try:
             await self._welcome(key_of(request, parameters), request.client.host if request.client else "")
         except ProblemError as problem:
@@ -130,6 +131,15 @@ class SqlPort:
         lines = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
         lines.append((b"content-length", str(len(body)).encode()))
         await send_held(status, lines, body, send)
+
+
+def _check_page(request: Request) -> None:
+    # A key in the URL needs no leave of ours (CORS) before a browser sends it: any page could try keys, and get whoever
+    # looks at it shut out, or tell a right key by how long its query runs.
+    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site", "none")
+    ours = origin is None or origin.partition("://")[2] == request.headers.get("host")
+    if not ours or site not in {"none", "same-origin"}:
+        raise RefusedError(403, 497, "ACCESS_DENIED", "a page of another site cannot ask here")
 
 
 def _check_once(request: Request) -> None:
