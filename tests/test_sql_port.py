@@ -18,6 +18,7 @@ from projections.query.readers import SETTINGS
 from projections.query.readonly import MAX_QUERY_CHARS
 from projections.query.turns import HELD, MAX_WAIT_S, MAX_WAITING
 from projections.sqlport.asked_settings import LOOKS
+from projections.sqlport.formats import CONTENT_TYPES
 from projections.sqlport.question import MAX_BODY_BYTES
 from tests.projections_fixture import ADMIN_KEY, until
 from tests.sql_port_fixture import USER, SqlService, sql_port
@@ -134,6 +135,12 @@ def test_the_format_is_that_of_the_query_then_of_the_url_then_of_the_header(sql_
     header = sql_port.send("POST", headers=KEYED | {"X-ClickHouse-Format": "CSV"}, content=b"SELECT 'a'")
     assert (header.text, header.headers["x-clickhouse-format"]) == ('"a"\n', "CSV")
     assert sql_port.ask("SELECT 1 FORMAT Template").headers["x-clickhouse-exception-code"] == "73"
+
+
+@pytest.mark.parametrize("form", CONTENT_TYPES)
+def test_a_format_can_be_named_in_the_query(sql_port: SqlService, form: str) -> None:
+    answer = sql_port.ask(f"SELECT 1 AS n FORMAT {form}")
+    assert (answer.status_code, answer.headers["x-clickhouse-format"]) == (200, form), answer.text
 
 
 def test_an_answer_says_what_it_is(sql_port: SqlService) -> None:

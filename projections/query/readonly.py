@@ -43,7 +43,7 @@ _READS = re.compile(
     r"|SHOW DATABASES\b|SHOW TABLES\b|DESCRIBE TABLE "
 )
 _OF_ONE_TABLE = re.compile(r"(?:SHOW CREATE (?:TABLE|VIEW)|EXISTS (?:TABLE|VIEW)) (?:(\w+)\.)?\w+")
-_FORMAT = re.compile(r"(.*) FORMAT (\w+)", re.DOTALL)
+_FORMAT = re.compile(r"(.*) FORMAT (`?)(\w+)\2", re.DOTALL)  # some, such as Null, are words of SQL and quoted
 _NAME_OF_A_VALUE = re.compile(r"\{(\w+):[^}]+\}")
 """As the client finds them, to the letter: where it finds none, it writes the values into the text itself."""
 _KEYWORDS = frozenset(
@@ -69,7 +69,8 @@ _FUNCTIONS = re.compile(
     r"(?i:file|python|arrowstream|executable|catboostevaluate|showcertificate|filesystem\w*|sleep\w*|get(?:macro|os|server"
     r"|client)\w*|joinget\w*|dict(?:get|has|is)\w*)"
     r"|(?:ai|AI)[A-Z]\w*"  # of language models, which are asked over the network
-    r"|(?i:\w*levenshtein\w*|editdistance\w*|arraysimilarity)"  # 9 s for two texts of 60 KB, and no limit stops them
+    # 9 s for two texts of 60 KB, hours for an array of a million numbers, and no limit stops them
+    r"|(?i:\w*levenshtein\w*|editdistance\w*|arraysimilarity|arrayenumerate\w+ranked|arrayexcept)"
 )
 _TOKEN = re.compile(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|\"(?:[^\"\\]|\\.)*\"|\w+|[^\w\s]", re.DOTALL)
 _NODE = re.compile(r"( *)(\w+) ?(.*)")
@@ -126,7 +127,7 @@ def readable(client: Client, query: str, values: Mapping[str, str] = MappingProx
     if len(query) > MAX_QUERY_CHARS:
         raise NotReadOnlyError(f"the query is longer than {MAX_QUERY_CHARS} characters")
     whole = _canonical(client, query)
-    text, form = (match[1], match[2]) if (match := _FORMAT.fullmatch(whole)) else (whole, None)
+    text, form = (match[1], match[3]) if (match := _FORMAT.fullmatch(whole)) else (whole, None)
     one_table = _OF_ONE_TABLE.fullmatch(text)
     if (one_table and one_table[1] not in {None, client.database}) or (not one_table and not _READS.match(text)):
         raise NotReadOnlyError("only SELECT, WITH, SHOW, DESCRIBE, EXISTS and EXPLAIN of a SELECT can run here")
