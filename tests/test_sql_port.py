@@ -226,6 +226,16 @@ def test_what_is_no_form_is_refused(sql_port: SqlService, kind: str, body: bytes
     assert answer.status_code == 400, answer.text
 
 
+def test_a_part_of_a_packed_query_is_not_run(sql_port: SqlService) -> None:
+    packer = zlib.compressobj(wbits=31)
+    begun = packer.compress(b"SELECT 1 ") + packer.flush(zlib.Z_SYNC_FLUSH)
+    for body in (begun, gzip.compress(b"SELECT 1 ") + gzip.compress(b"+ 1")):
+        refused = sql_port.send("POST", headers=KEYED | {"Content-Encoding": "gzip"}, content=body)
+        assert (refused.status_code, refused.headers["x-clickhouse-exception-code"]) == (400, "36")
+    whole = begun + packer.compress(b"+ 1") + packer.flush()
+    assert sql_port.send("POST", headers=KEYED | {"Content-Encoding": "gzip"}, content=whole).text == "2\n"
+
+
 def test_a_body_has_an_end(sql_port: SqlService) -> None:
     long = sql_port.send("POST", headers=KEYED, content=b"SELECT 1" + b" " * MAX_BODY_BYTES)
     assert (long.status_code, long.headers["x-clickhouse-exception-code"]) == (413, "223")
