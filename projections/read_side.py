@@ -8,7 +8,7 @@ from projections.audit.auditor import AUDIT_SETTINGS, WATCH_SETTINGS, Auditor
 from projections.audit.watch import AuditMetrics, AuditWatch
 from projections.http_server import UnsignalledServer, http_server, only_our_hosts
 from projections.query.api import Parts, build_api
-from projections.query.readers import LOG_SETTINGS, STATS_SETTINGS, Readers
+from projections.query.readers import LOG_SETTINGS, MAX_WAIT_S, STATS_SETTINGS, Readers
 from projections.query.replay_choice import Chooser
 from projections.query.replay_selection import CHOICE_SETTINGS
 from projections.query.replays import Replayer
@@ -68,9 +68,9 @@ class ReadSide:
         self._database = clickhouse.database
         self._appender = appender
         self._registry = registry
-        self._logs = Readers(clickhouse, LOG_READERS, LOG_SETTINGS)
+        self._logs = Readers(clickhouse, LOG_READERS, LOG_SETTINGS, MAX_WAIT_S)
         self._streams = Readers(clickhouse, STREAM_READERS, LOG_SETTINGS)
-        self._stats = Readers(clickhouse, STATS_READERS, STATS_SETTINGS)
+        self._stats = Readers(clickhouse, STATS_READERS, STATS_SETTINGS, MAX_WAIT_S)
         self._choosers = Readers(clickhouse, CHOOSERS, CHOICE_SETTINGS)
         self._sql = SqlReaders(clickhouse, registry)
         self._audits = Readers(clickhouse, AUDITORS, AUDIT_SETTINGS)

@@ -17,6 +17,8 @@ from clickhouse_cityhash.cityhash import CityHash128
 from projections.query.readers import SETTINGS
 from projections.query.readonly import MAX_QUERY_CHARS
 from projections.query.turns import HELD, MAX_WAIT_S, MAX_WAITING
+from projections.sqlport.asked_settings import LOOKS
+from projections.sqlport.formats import CONTENT_TYPES
 from projections.sqlport.question import MAX_BODY_BYTES
 from tests.projections_fixture import ADMIN_KEY, until
 from tests.sql_port_fixture import USER, SqlService, sql_port
@@ -70,6 +72,28 @@ def test_a_name_that_a_page_has_rebound_is_not_answered(sql_port: SqlService) ->
     assert sql_port.send(params={"query": "SELECT 1"}, headers=KEYED | {"Host": "evil.example"}).status_code == 421
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:8080"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_a_page_of_another_site_can_try_no_key(sql_port: SqlService, sent: dict[str, str]) -> None:
+    for key in (ADMIN_KEY, "wrong"):
+        asked = {"user": USER, "password": key, "query": "SELECT 1"}
+        refused = sql_port.send("POST", params=asked, headers=sent)
+        assert (refused.status_code, refused.headers["x-clickhouse-exception-code"]) == (403, "497")
+
+
+def test_a_page_that_comes_from_the_port_itself_may_ask(sql_port: SqlService) -> None:
+    sent = {"Origin": f"http://127.0.0.1:{sql_port.port}", "Sec-Fetch-Site": "same-origin"}
+    assert sql_port.send("POST", headers=KEYED | sent, content=b"SELECT 1").text == "1\n"
+
+
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "PATCH"])
 def test_other_methods_and_paths_are_refused(sql_port: SqlService, method: str) -> None:
     assert sql_port.send(method, headers=KEYED).status_code == 405
@@ -111,6 +135,12 @@ def test_the_format_is_that_of_the_query_then_of_the_url_then_of_the_header(sql_
     header = sql_port.send("POST", headers=KEYED | {"X-ClickHouse-Format": "CSV"}, content=b"SELECT 'a'")
     assert (header.text, header.headers["x-clickhouse-format"]) == ('"a"\n', "CSV")
     assert sql_port.ask("SELECT 1 FORMAT Template").headers["x-clickhouse-exception-code"] == "73"
+
+
+@pytest.mark.parametrize("form", CONTENT_TYPES)
+def test_a_format_can_be_named_in_the_query(sql_port: SqlService, form: str) -> None:
+    answer = sql_port.ask(f"SELECT 1 AS n FORMAT {form}")
+    assert (answer.status_code, answer.headers["x-clickhouse-format"]) == (200, form), answer.text
 
 
 def test_an_answer_says_what_it_is(sql_port: SqlService) -> None:
@@ -196,6 +226,16 @@ def test_what_is_no_form_is_refused(sql_port: SqlService, kind: str, body: bytes
     assert answer.status_code == 400, answer.text
 
 
+def test_a_part_of_a_packed_query_is_not_run(sql_port: SqlService) -> None:
+    packer = zlib.compressobj(wbits=31)
+    begun = packer.compress(b"SELECT 1 ") + packer.flush(zlib.Z_SYNC_FLUSH)
+    for body in (begun, gzip.compress(b"SELECT 1 ") + gzip.compress(b"+ 1")):
+        refused = sql_port.send("POST", headers=KEYED | {"Content-Encoding": "gzip"}, content=body)
+        assert (refused.status_code, refused.headers["x-clickhouse-exception-code"]) == (400, "36")
+    whole = begun + packer.compress(b"+ 1") + packer.flush()
+    assert sql_port.send("POST", headers=KEYED | {"Content-Encoding": "gzip"}, content=whole).text == "2\n"
+
+
 def test_a_body_has_an_end(sql_port: SqlService) -> None:
     long = sql_port.send("POST", headers=KEYED, content=b"SELECT 1" + b" " * MAX_BODY_BYTES)
     assert (long.status_code, long.headers["x-clickhouse-exception-code"]) == (413, "223")
@@ -232,6 +272,20 @@ def test_what_the_document_shows_runs_and_the_limits_that_it_tells_are_these(sql
     told = f"| {SETTINGS['max_result_rows']:,} rows, {SETTINGS['max_result_bytes'] // 10**6} MB |"
     for fact in (told, f"{MAX_QUERY_CHARS:,} characters", f"{MAX_WAITING} wait, {MAX_WAIT_S:g} s at most"):
         assert fact in text, fact
+
+
+LOOKED_AT = {"date_time_output_format": "iso", "result_overflow_mode": "break", "session_timezone": "Europe/Berlin"}
+
+
+@pytest.mark.parametrize("setting", LOOKS)
+def test_whatever_a_request_may_set_is_answered_and_keeps_nothing_from_being_looked_at(
+    sql_port: SqlService, setting: str
+) -> None:
+    method = "zstd" if setting.endswith("_method") else "1"
+    asked = {setting: LOOKED_AT.get(setting, method)}
+    assert sql_port.ask("SELECT 'a'", **asked).text.split() == ["a"]
+    refused = sql_port.ask("SELECT 1 FROM numbers(3) AS n, (SELECT 1 AS a) AS x, system.macros", **asked)
+    assert "the table system.macros cannot be read here" in refused.text
 
 
 def test_limits_can_be_lowered_and_never_lifted(sql_port: SqlService) -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import math
 import queue
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -30,6 +32,10 @@ LOG_SETTINGS = SETTINGS | {"max_execution_time": 10}
 STATS_SETTINGS = LOG_SETTINGS | {"final": 0}
 """Of figures: each query says FINAL itself, except the one that asks which hours are not sealed, and needs none."""
 
+MAX_WAIT_S = 20.0
+"""With the 10 s that a query of ours may take, the 30 s after which the commands and most tools wait no longer: whoever
+has gone away must not have his queries run before those of who is there."""
+
 
 class Readers:
     """Runs queries in threads.
@@ -38,11 +44,15 @@ class Readers:
         clickhouse: where the clients come from; each is opened when it is needed first.
         size: how many queries run at a time; others wait.
         limits: ClickHouse's settings for each.
+        max_wait_s: how long one may wait; then it is refused unread.
     """
 
-    def __init__(self, clickhouse: ClickHouse, size: int, limits: Mapping[str, int]) -> None:
+    def __init__(
+        self, clickhouse: ClickHouse, size: int, limits: Mapping[str, int], max_wait_s: float = math.inf
+    ) -> None:
         self._clickhouse = clickhouse
         self._limits = limits
+        self._max_wait_s = max_wait_s
         self._idle: queue.SimpleQueue[Client] = queue.SimpleQueue()
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="query")
         self._started = False
@@ -59,14 +69,18 @@ class Readers:
             changes: settings of this query alone. A read-only connection takes none: one is opened, in 12 ms.
 
         Raises:
-            ProblemError: 503, it has not started.
+            ProblemError: 503, it has not started, or too many others were before it.
             ClickHouseError: ClickHouse refuses or does not answer.
         """
         if not self._started:
             raise ProblemError(503, detail="the tables are being made ready", headers={"Retry-After": "1"})
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, ask, changes or {})
+        until_s = time.monotonic() + self._max_wait_s
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, ask, changes or {}, until_s)
 
-    def _run(self, ask: Callable[[Client], T], changes: Mapping[str, int | str]) -> T:
+    def _run(self, ask: Callable[[Client], T], changes: Mapping[str, int | str], until_s: float) -> T:
+        if time.monotonic() > until_s:
+            detail = f"the queries before this one took more than {self._max_wait_s:g} s: ask again later"
+            raise ProblemError(503, "crowded", detail, headers={"Retry-After": "5"})
         if changes:
             with contextlib.closing(self._clickhouse.open_reader({**self._limits, **changes})) as client:
                 return ask(client)

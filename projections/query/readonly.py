@@ -7,6 +7,7 @@ listed here. The canonical text has no comments and one way of quoting, so that 
 read it differently.
 """
 
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ _READS = re.compile(
     r"|SHOW DATABASES\b|SHOW TABLES\b|DESCRIBE TABLE "
 )
 _OF_ONE_TABLE = re.compile(r"(?:SHOW CREATE (?:TABLE|VIEW)|EXISTS (?:TABLE|VIEW)) (?:(\w+)\.)?\w+")
-_FORMAT = re.compile(r"(.*) FORMAT (\w+)", re.DOTALL)
+_FORMAT = re.compile(r"(.*) FORMAT (`?)(\w+)\2", re.DOTALL)  # some, such as Null, are words of SQL and quoted
 _NAME_OF_A_VALUE = re.compile(r"\{(\w+):[^}]+\}")
 """As the client finds them, to the letter: where it finds none, it writes the values into the text itself."""
 _KEYWORDS = frozenset(
@@ -63,14 +64,18 @@ _PATHS = frozenset(
 _IS_EMPTY = [("Function", "empty (children 1)"), ("ExpressionList", "(children 1)")]
 """Of a path: how JDBC knows remote tables from others."""
 _FUNCTIONS = re.compile(
-    # of files and of the host, also where they are named without being called, as in arrayMap(file, …)
+    # of files, of the host, and of tables that are named in a text; also where they are named without being called, as
+    # in arrayMap(file, …)
     r"(?i:file|python|arrowstream|executable|catboostevaluate|showcertificate|filesystem\w*|sleep\w*|get(?:macro|os|server"
-    r"|client)\w*)"
+    r"|client)\w*|joinget\w*|dict(?:get|has|is)\w*)"
     r"|(?:ai|AI)[A-Z]\w*"  # of language models, which are asked over the network
-    r"|(?i:\w*levenshtein\w*|editdistance\w*|arraysimilarity)"  # 9 s for two texts of 60 KB, and no limit stops them
+    # 9 s for two texts of 60 KB, hours for an array of a million numbers, and no limit stops them
+    r"|(?i:\w*levenshtein\w*|editdistance\w*|arraysimilarity|arrayenumerate\w+ranked|arrayexcept)"
 )
 _TOKEN = re.compile(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|\"(?:[^\"\\]|\\.)*\"|\w+|[^\w\s]", re.DOTALL)
-_NODE = re.compile(r" *(\w+) ?(.*)")
+_NODE = re.compile(r"( *)(\w+) ?(.*)")
+_IN = re.compile(r"(?i:(?:global)?(?:not)?(?:null)?in(?:ignoreset)?)")
+"""Functions whose last argument may be the name of a table: `x IN system.users`."""
 
 
 class NotReadOnlyError(Exception):
@@ -122,7 +127,7 @@ def readable(client: Client, query: str, values: Mapping[str, str] = MappingProx
     if len(query) > MAX_QUERY_CHARS:
         raise NotReadOnlyError(f"the query is longer than {MAX_QUERY_CHARS} characters")
     whole = _canonical(client, query)
-    text, form = (match[1], match[2]) if (match := _FORMAT.fullmatch(whole)) else (whole, None)
+    text, form = (match[1], match[3]) if (match := _FORMAT.fullmatch(whole)) else (whole, None)
     one_table = _OF_ONE_TABLE.fullmatch(text)
     if (one_table and one_table[1] not in {None, client.database}) or (not one_table and not _READS.match(text)):
         raise NotReadOnlyError("only SELECT, WITH, SHOW, DESCRIBE, EXISTS and EXPLAIN of a SELECT can run here")
@@ -153,7 +158,9 @@ def _tree(client: Client, text: str, values: Mapping[str, AsWritten]) -> list[st
 
 def _check_tree(lines: list[str], database: str) -> None:
     in_table = False
-    nodes = [(match[1], match[2]) for line in lines if (match := _NODE.match(line))]
+    found = [match for line in lines if (match := _NODE.match(line))]
+    _check_sets([(len(match[1]), match[2], _name(match[3])) for match in found], database)
+    nodes = [(match[2], match[3]) for match in found]
     if any(kind == "TableIdentifier" and _name(rest) in _TABLES_WITH_PATHS for kind, rest in nodes):
         _check_columns(nodes)
     for kind, rest in nodes:
@@ -167,6 +174,20 @@ def _check_tree(lines: list[str], database: str) -> None:
 
 def _name(rest: str) -> str:
     return rest.partition(" (")[0]
+
+
+def _check_sets(nodes: list[tuple[int, str, str]], database: str) -> None:
+    """Tables that are the right side of `IN`, where the tree calls them no tables; nodes come with their depth."""
+    for index, (depth, kind, name) in enumerate(nodes):
+        if kind != "Function" or not _IN.fullmatch(name):
+            continue
+        below = itertools.takewhile(lambda node: node[0] > depth, nodes[index + 1 :])  # noqa: B023 - taken at once
+        last = [node for node in below if node[0] == depth + 2][-1:]
+        for _, of_set, table in last:
+            if of_set == "Identifier" and table in _TABLES_WITH_PATHS:
+                raise NotReadOnlyError(f"select the columns of {table}: some tell paths of this machine")
+            if of_set == "Identifier":
+                _check_table(table, database)
 
 
 def _check_columns(nodes: list[tuple[str, str]]) -> None:

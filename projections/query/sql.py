@@ -1,5 +1,6 @@
 """Read-only SQL over HTTP, for `hooklog sql`."""
 
+import contextlib
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from projections.query.errors import problem_of
+from projections.query.held_answer import HeldAnswer
 from projections.query.openapi import Responses, documented, problem
 from projections.query.readonly import MAX_QUERY_CHARS, NotReadOnlyError, readable
 from projections.query.sql_readers import SqlReaders
@@ -72,15 +74,16 @@ def sql_routes(readers: SqlReaders) -> APIRouter:
         """Runs one query that only reads, within limits on time, memory and rows."""
         wanted = _FORMATS[query.format]
         try:
-            async with readers.turns.turn():
+            async with contextlib.AsyncExitStack() as turn:
+                await turn.enter_async_context(readers.turns.turn())
                 body = await readers.run(lambda client: _run(client, query, wanted.clickhouse))
+                return HeldAnswer(body, wanted.media_type, turn.pop_all())
         except CrowdedError as error:
             raise ProblemError(503, "crowded", f"{error}: ask again later", headers={"Retry-After": "5"}) from error
         except NotReadOnlyError as error:
             raise ProblemError(403, "not_read_only", str(error)) from error
         except ClickHouseError as error:
             raise problem_of(error, (400, "sql_error")) from error
-        return Response(body, media_type=wanted.media_type)
 
     return router
 

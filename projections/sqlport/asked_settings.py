@@ -46,10 +46,8 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 
 LOOKS = {
     "date_time_output_format": re.compile(r"simple|iso|unix_timestamp"),
-    "extremes": _FLAG,
     "join_use_nulls": _FLAG,
     "limit": _NUMBER,
-    "offset": _NUMBER,
     "result_overflow_mode": re.compile(r"throw|break"),  # with max_result_rows: how JDBC takes the first rows
     "session_timezone": re.compile(r"[A-Za-z0-9_+/-]{1,64}"),
     "output_format_arrow_compression_method": re.compile(r"none|lz4_frame|zstd"),
@@ -72,7 +70,13 @@ LOOKS = {
 }
 """By setting, what may be said. A value becomes part of a connection string: nothing that could end one may pass."""
 
-_TAKEN_AS_IT_IS = {"final": ("1",), "readonly": ("1", "2"), "network_compression_method": ("lz4", "LZ4")}
+_TAKEN_AS_IT_IS = {
+    "final": ("1",),
+    "readonly": ("1", "2"),
+    "network_compression_method": ("lz4", "LZ4"),
+    "extremes": ("0", "false"),  # others would also change what we read of a query: its text, and its tree
+    "offset": ("0",),
+}
 """What every connection has anyhow, so that clients which insist on it are content."""
 
 

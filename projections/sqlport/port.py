@@ -3,16 +3,16 @@
 Source: the documentation of ClickHouse's HTTP interface.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import structlog
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from prometheus_client import CollectorRegistry, Counter
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
+from projections.query.held_answer import send_held
 from projections.query.readonly import NotReadOnlyError
 from projections.query.sql_readers import SqlReaders
 from projections.query.turns import CrowdedError
@@ -26,13 +26,6 @@ from runtime.clickhouse import CLICKHOUSE_ERRORS, Client
 from runtime.problem import ProblemError
 
 log = structlog.get_logger(__name__)
-
-CHUNK_BYTES = 262_144
-"""Of an answer; a client that takes none of it for a while is told by it."""
-
-FIRST_SEND_S = 30.0
-SEND_BYTES_A_S = 262_144
-"""How slowly an answer may be taken: it holds memory and a turn until it is sent."""
 
 _CROWDED = {"Retry-After": "5"}
 _ALIVE = frozenset({"/ping", "/replicas_status"})
@@ -82,6 +75,7 @@ class SqlPort:
             return
         if request.url.path != "/":
             raise RefusedError(404, 48, "NOT_IMPLEMENTED", "there is /, /ping and /replicas_status here")
+        _check_page(request)
         try:
             await self._welcome(key_of(request, parameters), request.client.host if request.client else "")
         except ProblemError as problem:
@@ -136,25 +130,21 @@ class SqlPort:
         self._answers.labels(str(status)).inc()
         lines = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
         lines.append((b"content-length", str(len(body)).encode()))
-        try:
-            async with asyncio.timeout(FIRST_SEND_S + len(body) / SEND_BYTES_A_S):
-                await send({"type": "http.response.start", "status": status, "headers": lines})
-                for message in _chunks(body):
-                    await send(message)
-        except OSError:  # TimeoutError is one
-            log.warning("sql_answer_not_taken", bytes=len(body))  # returning early cuts the connection
+        await send_held(status, lines, body, send)
+
+
+def _check_page(request: Request) -> None:
+    # A key in the URL needs no leave of ours (CORS) before a browser sends it: any page could try keys, and get whoever
+    # looks at it shut out, or tell a right key by how long its query runs.
+    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site", "none")
+    ours = origin is None or origin.partition("://")[2] == request.headers.get("host")
+    if not ours or site not in {"none", "same-origin"}:
+        raise RefusedError(403, 497, "ACCESS_DENIED", "a page of another site cannot ask here")
 
 
 def _check_once(request: Request) -> None:
     if len(request.query_params) != len(request.query_params.multi_items()):
         raise wrong("a parameter stands twice in the URL")
-
-
-def _chunks(body: bytes) -> Iterator[Message]:
-    view = memoryview(body)
-    for start in range(0, len(body), CHUNK_BYTES):
-        yield {"type": "http.response.body", "body": bytes(view[start : start + CHUNK_BYTES]), "more_body": True}
-    yield {"type": "http.response.body", "body": b""}
 
 
 def _hello(client: Client, question: Question) -> Answer:

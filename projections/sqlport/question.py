@@ -123,6 +123,8 @@ async def _text(request: Request) -> str:
             chunks += unpack.decompress(chunk, MAX_BODY_BYTES + 1 - len(chunks)) if unpack else chunk
             if len(chunks) > MAX_BODY_BYTES:
                 raise _too_large()
+        if unpack and (not unpack.eof or unpack.unused_data):  # a part of a query is another query
+            raise wrong("the body is not packed as one whole")
         return chunks.decode()
     except zlib.error:
         raise wrong("the body is not packed as Content-Encoding says") from None
