@@ -10,9 +10,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from projections.migrate import migrate
 from projections.rebuild.carry import ORIGINS
+from projections.rebuild.exchange import create_fresh
 from projections.rebuild.kafka_log import KafkaLog
-from projections.rebuild.ledger import Rebuild, latest
-from projections.rebuild.rebuilder import Rebuilder
+from projections.rebuild.ledger import Rebuild, latest, write
+from projections.rebuild.rebuilder import Rebuilder, RebuildRunningError
 from projections.rebuild.work import HistoryError, Work
 from projections.retention import apply_retention
 from projections.sealing.seal import seal
@@ -190,6 +191,26 @@ async def ends(settings: Settings, place: TopicPartition) -> dict[TopicPartition
         return dict(await consumer.end_offsets([place]))
     finally:
         await consumer.stop()
+
+
+async def test_who_gave_way_to_a_rebuild_does_not_let_others_clear_it_away(
+    engine: EmbeddedClickHouse, writer: Client
+) -> None:
+    settings = Settings()  # Kafka is not asked
+    running = Rebuild("01", "one process", "admin")
+    write(writer, running)
+    write(writer, Rebuild("02", "another", "admin", "FAILED", reason="01 began at the same moment"))
+    create_fresh(writer, engine.fresh)
+    third = Rebuilder(engine, lambda: log_of(settings), prepare, asyncio.Lock(), alone=False)
+    await third.settle()
+    with pytest.raises(RebuildRunningError, match="01"):
+        await third.begin("admin")
+    databases = "SELECT count() FROM system.databases WHERE name = 'hooklog_rebuild'"
+    assert writer.command(databases) == 1
+    running.state = "FAILED"
+    write(writer, running)
+    await third.settle()
+    assert writer.command(databases) == 0
 
 
 async def test_a_stream_that_was_made_again_is_not_rebuilt_from(
