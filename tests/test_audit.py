@@ -257,6 +257,17 @@ async def test_a_row_that_is_gone_from_a_table_and_one_that_is_too_many_are_name
     }
 
 
+async def test_rows_that_have_expired_are_not_missed(projections: Projections, history: History) -> None:
+    await history.whole(received_ms=make_event().received_ms - 91 * 24 * HOUR_MS)
+    await history.whole()
+    await report_of(projections)  # which waits until they are stored
+    times = {"events": "received_at", "dispatches": "received_at", "deliveries": "created_at", "attempts": "started_at"}
+    expired = "ALTER TABLE {} DELETE WHERE {} < now() - INTERVAL 90 DAY SETTINGS mutations_sync = 2"
+    await asyncio.to_thread(change, projections, [expired.format(*item) for item in times.items()])
+    report = await report_of(projections)
+    assert report["ok"], report
+
+
 async def rows_of(projections: Projections, wanted: dict[str, str]) -> dict[str, dict[str, Any]]:
     """Where the rows stand."""
     queries = {

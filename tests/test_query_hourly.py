@@ -139,5 +139,32 @@ def test_hours_whose_attempts_have_expired_are_still_there(engine: EmbeddedClick
     reader.close()
 
 
+def test_another_table_of_attempts_takes_no_expired_hour_away_and_brings_none_twice(
+    engine: EmbeddedClickHouse, writer: Client
+) -> None:
+    now_s = read_marks(writer).now_us // 1_000_000
+    expired, rows = rows_of(23, 200, now_s - 5 * 24 * HOUR_S), rows_of(24, 200, now_s)
+    store(writer, [*expired, *(row | {"_offset": 1_000 + row["_offset"]} for row in rows)])
+    seal(writer, DAYS)
+    seal(writer, 3)
+    writer.command("CREATE TABLE others AS attempts")
+    store(writer, rows[20:], "others")
+    writer.command("EXCHANGE TABLES attempts AND others")
+    writer.command("DROP TABLE others SYNC")
+    reader = engine.open_reader(STATS_SETTINGS)
+    expected = figures([*expired, *rows[20:]])[0]
+    totals = []
+
+    def look() -> bool:
+        """Before the pass, and before each of its steps."""
+        totals.append(sum(row["attempts"] for row in ask((reader, rows, now_s), None, step="week")))
+        return True
+
+    seal(writer, 3, go_on=look)
+    look()
+    assert set(totals) == {expected}
+    reader.close()
+
+
 def test_before_the_first_sealing_there_are_no_hourly_figures(writer: Client) -> None:
     assert hourly_figures(writer, span_of("-10d", None, WEEK_S * 1000 * 3000), None, []) is None

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from projections.migrate import migrate
 from projections.rebuild.carry import ORIGINS
+from projections.rebuild.exchange import create_fresh
 from projections.rebuild.kafka_log import KafkaLog
-from projections.rebuild.ledger import Rebuild, latest
-from projections.rebuild.rebuilder import Rebuilder
+from projections.rebuild.ledger import Rebuild, latest, write
+from projections.rebuild.rebuilder import Rebuilder, RebuildRunningError
 from projections.rebuild.work import HistoryError, Work
 from projections.retention import apply_retention
 from projections.sealing.seal import seal
@@ -23,6 +25,7 @@ from schemas.ids import new_id
 from schemas.streams import ATTEMPTS
 from tests.clickhouse_fixture import engine, writer
 from tests.kafka_fixture import RunningKafka
+from tests.oracle.kafka_reader import expire
 from tests.projections_fixture import Projections, Stages, make_attempt, make_delivery, make_event
 
 __all__ = ["engine", "writer"]
@@ -147,6 +150,67 @@ async def test_an_exchange_that_is_cut_off_is_finished_by_the_next_start(
             assert known.rebuild.state == "DONE"
             assert tables(writer) == filled
             assert writer.command("SELECT count() FROM system.databases WHERE name = 'hooklog_rebuild'") == 0
+
+
+async def test_what_kafka_drops_between_the_filling_and_the_exchange_is_taken_over(
+    engine: EmbeddedClickHouse, writer: Client, settings: Settings
+) -> None:
+    async with Stages(settings) as stages:
+        await stages.attempts([make_attempt(make_delivery(make_event()), 1, AttemptStatus.SUCCESS)])
+        await rebuild(engine, settings)
+        kafka_log = log_of(settings)
+        work = Work(engine, kafka_log, prepare, asyncio.Lock(), Rebuild(new_id(), "me", "admin"))
+        try:
+            await work.open()
+            await work.fill()
+            place = TopicPartition(f"{settings.kafka_prefix}{ATTEMPTS.name}", 0)
+            await stages.raw(ATTEMPTS, b"none", partition=0)
+            (offset,) = (await ends(settings, place)).values()
+            writer.command(
+                "INSERT INTO attempts (delivery_id, started_at, _partition, _offset)"  # noqa: S608 - the test's own
+                f" VALUES ('late', now(), 0, {offset - 1})"
+            )
+            writer.command(
+                "INSERT INTO projection_errors (stream, _partition, _offset, code, appended_at)"
+                " VALUES ('attempts', 1, 7, 'records_expired', now())"
+            )
+            await expire(settings.bootstrap, place, offset)
+            kafka_log._consumer.seek(place, offset - 1)  # forgets what it has fetched ahead
+            await work.swap()
+            await work.finish()
+        finally:
+            await work.close()
+    assert writer.command("SELECT count() FROM attempts FINAL") == 2
+    assert writer.command("SELECT count() FROM projection_errors FINAL") == 1
+
+
+async def ends(settings: Settings, place: TopicPartition) -> dict[TopicPartition, int]:
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap)
+    await consumer.start()
+    try:
+        return dict(await consumer.end_offsets([place]))
+    finally:
+        await consumer.stop()
+
+
+async def test_who_gave_way_to_a_rebuild_does_not_let_others_clear_it_away(
+    engine: EmbeddedClickHouse, writer: Client
+) -> None:
+    settings = Settings()  # Kafka is not asked
+    running = Rebuild("01", "one process", "admin")
+    write(writer, running)
+    write(writer, Rebuild("02", "another", "admin", "FAILED", reason="01 began at the same moment"))
+    create_fresh(writer, engine.fresh)
+    third = Rebuilder(engine, lambda: log_of(settings), prepare, asyncio.Lock(), alone=False)
+    await third.settle()
+    with pytest.raises(RebuildRunningError, match="01"):
+        await third.begin("admin")
+    databases = "SELECT count() FROM system.databases WHERE name = 'hooklog_rebuild'"
+    assert writer.command(databases) == 1
+    running.state = "FAILED"
+    write(writer, running)
+    await third.settle()
+    assert writer.command(databases) == 0
 
 
 async def test_a_stream_that_was_made_again_is_not_rebuilt_from(

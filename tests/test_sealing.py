@@ -171,6 +171,23 @@ def test_another_table_of_attempts_in_the_place_of_the_first_is_counted_from_the
     assert_exact(writer, rebuilt)
 
 
+def test_no_hour_is_without_figures_while_those_of_another_table_are_computed(writer: Client) -> None:
+    rows = rows_of(11, 300, now_s_of(writer))
+    store(writer, rows)
+    seal(writer, DAYS)
+    before = stored(writer, "stats_by_topic", "topic_id", "source_id", "event_type")
+    writer.command("CREATE TABLE others AS attempts")
+    store(writer, rows, "others")
+    writer.command("EXCHANGE TABLES attempts AND others")
+    writer.command("DROP TABLE others SYNC")
+
+    def as_before() -> bool:
+        return stored(writer, "stats_by_topic", "topic_id", "source_id", "event_type") == before
+
+    assert seal(writer, DAYS, go_on=as_before) is not None
+    assert as_before()
+
+
 def test_what_cannot_be_read_now_is_sealed_when_it_can(engine: EmbeddedClickHouse, writer: Client) -> None:
     rows = rows_of(10, 50, now_s_of(writer))
     store(writer, rows)

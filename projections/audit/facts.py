@@ -40,13 +40,20 @@ def read_overdue(client: Client, window: Window, late_ms: int, most: int) -> Ove
 
 
 def read_replays(client: Client, window: Window) -> list[Offender]:
-    """Replays that are over, and say that they made more deliveries than there are."""
+    """Replays that are over, and say that they made more deliveries than there are.
+
+    Deliveries go with the time of their event, which may be much older than the replay; their attempts stay for longer.
+    """
+    replays = f"replay_id IN (SELECT replay_id FROM replays WHERE {within('created_at')})"  # noqa: S608 - as above
+    started = "started_at >= fromUnixTimestamp64Milli({started:Int64}, 'UTC')"
     result = client.query(
         "SELECT replay_id, sent, made FROM (SELECT replay_id, sent FROM replays FINAL"  # noqa: S608 - as above
         f" WHERE state IN ('DONE', 'CANCELLED') AND {within('created_at')} AND sent > 0"
         f" ORDER BY created_at DESC LIMIT {MAX_REPLAYS}) AS r LEFT JOIN"
-        " (SELECT replay_id, uniqExact(delivery_id) AS made FROM deliveries WHERE replay_id IN"
-        f" (SELECT replay_id FROM replays WHERE {within('created_at')}) GROUP BY replay_id) AS d USING (replay_id)"
+        " (SELECT replay_id, uniqExact(delivery_id) AS made FROM"
+        f" (SELECT replay_id, delivery_id FROM deliveries WHERE {replays}"
+        f" UNION ALL SELECT replay_id, delivery_id FROM attempts WHERE {started} AND {replays})"
+        " GROUP BY replay_id) AS d USING (replay_id)"
         " WHERE made < sent",
         parameters=window.parameters(),
     )

@@ -4,7 +4,7 @@ Not every record leaves a row of its own: leases, the parts of a replay, and wha
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from projections.audit.coverage import TABLES, Gap, Place
 from projections.audit.offender import Offender, of_record
 from projections.writer.rows import PROJECTIONS
 from runtime.clickhouse import Client
-from schemas.streams import DISPATCHES, OPERATIONS, REPLAYS
+from schemas.streams import ATTEMPTS, DISPATCHES, EVENTS, OPERATIONS, REJECTIONS, REPLAYS
 
 MAX_LOOKS = 2_000
 """Records that one audit reads: within a second or two."""
@@ -25,6 +25,15 @@ MAX_LOOKS_A_GAP = 200
 
 _KEYS = {DISPATCHES.name: "event_id", OPERATIONS.name: "operation_id", REPLAYS.name: "replay_id"}
 """Streams of which a later record with the same key takes the place of an earlier row."""
+
+_EXPIRES_BY = {
+    EVENTS.name: "received_at",
+    REJECTIONS.name: "received_at",
+    DISPATCHES.name: "received_at",
+    ATTEMPTS.name: "started_at",
+    OPERATIONS.name: "at",
+}
+"""Columns from which the rows of a stream count their time; its record may have been appended long after that."""
 
 _BY_STATE = {REPLAYS.name}
 """Of these the furthest state stays, in whatever order it was told."""
@@ -38,10 +47,12 @@ class Missing:
     """What the records in gaps say.
 
     Attributes:
+        kept_ms: gives since when the rows of a stream are surely kept, epoch milliseconds.
         alone: by place, offsets whose record must have a row of its own.
         replaced: by stream and key, records that another row may have taken the place of.
     """
 
+    kept_ms: Callable[[str], int]
     alone: dict[Place, list[int]] = field(default_factory=lambda: defaultdict(list))
     replaced: dict[str, dict[str, list[tuple[Place, int, dict[str, Any]]]]] = field(default_factory=dict)
 
@@ -54,12 +65,18 @@ class Missing:
             return
         if not rows:
             return
+        cells = msgspec.json.decode(rows[0].json.decode(errors="replace"))  # a body need not be UTF-8
+        if self._expired(place[0], cells):
+            return
         key = _KEYS.get(place[0])
         if key is None:
             self.alone[place].append(record.offset)
             return
-        cells = msgspec.json.decode(rows[0].json)
         self.replaced.setdefault(place[0], defaultdict(list))[cells[key]].append((place, record.offset, cells))
+
+    def _expired(self, stream: str, cells: dict[str, Any]) -> bool:
+        time = _EXPIRES_BY.get(stream)
+        return time is not None and cells[time] * 1000 < self.kept_ms(stream)
 
     def judge(self, client: Client) -> list[Offender]:
         """Offenders: dispatches with another result than the one that is kept, and everything that is not there."""

@@ -50,14 +50,16 @@ def hourly_figures(
         conditions: on these two columns.
     """
     marks = read_marks(client)
-    if not marks.mark_s:
+    if not marks.mark_s and not marks.former_us:
         return None
     first_s, end_s = _hours_around(span)
     hours = set(unsealed_hours(client, marks, first_s, end_s))
     hours |= {hour_s for hour_s in _cut_hours(span) if hour_s >= marks.complete_from_s}
     table = _table_for(key, conditions)
     where = " AND ".join(["1", *(item.sql for item in conditions)])
-    sources = [_sealed(table, key, where, bounded=span.until_ms is not None)]
+    # Of a table of attempts whose place another one took, nothing holds but what has expired since.
+    kept = where if marks.mark_s else f"{where} AND hour < toDateTime({marks.complete_from_s}, 'UTC')"
+    sources = [_sealed(table, key, kept, bounded=span.until_ms is not None)]
     if hours:
         within = f"{span.condition('started_at')} AND ({_runs(hours)}) AND {OF_HOURS}"
         sources.append(figures_of(_grouped(key), within, where))

@@ -28,6 +28,8 @@ class Gap(NamedTuple):
     end: int
 
 
+ERRORS = "projection_errors"
+
 _STREAMS = (EVENTS, REJECTIONS, DISPATCHES, DELIVERIES, ATTEMPTS, OUTCOMES, REPLAYS, OPERATIONS)
 
 ORIGINS: Mapping[str, Sequence[Origin]] = {
@@ -40,7 +42,7 @@ ORIGINS: Mapping[str, Sequence[Origin]] = {
     "config_changes": [Origin(OUTCOMES)],
     "replays": [Origin(REPLAYS)],
     "operations": [Origin(OPERATIONS)],
-    "projection_errors": [
+    ERRORS: [
         Origin(None, f"code = '{EXPIRED}'"),
         *(Origin(stream, f"stream = '{stream.name}' AND code != '{EXPIRED}'") for stream in _STREAMS),
     ],

@@ -69,7 +69,7 @@ def write(client: Client, rebuild: Rebuild) -> None:
 
 
 def latest(client: Client) -> Known | None:
-    """The rebuild that began last.
+    """The rebuild that goes on, else the one that began last: who begins at the same moment gives up, and is no news.
 
     Raises:
         ClickHouseError, OSError: ClickHouse does not answer.
@@ -79,7 +79,7 @@ def latest(client: Client) -> Known | None:
 
 
 def known(client: Client, most: int = 10) -> list[Known]:
-    """The last rebuilds, the newest first.
+    """The last rebuilds: first those that are open, and the newest first.
 
     Raises:
         ClickHouseError, OSError: ClickHouse does not answer.
@@ -87,8 +87,8 @@ def known(client: Client, most: int = 10) -> list[Known]:
     result = client.query(
         f"SELECT updated_at, {_COLUMNS}, dateDiff('second', updated_at, now64(6)) AS idle_s"  # noqa: S608 - our own
         " FROM rebuilds FINAL"
-        " ORDER BY rebuild_id DESC LIMIT {most:UInt32}",
-        parameters={"most": most},
+        " ORDER BY state IN {open:Array(String)} DESC, rebuild_id DESC LIMIT {most:UInt32}",
+        parameters={"most": most, "open": list(OPEN)},
     )
     return [_known(row) for row in result.named_results()]
 

@@ -66,7 +66,10 @@ class Rebuilder:
                 known = await self._latest()
                 if known is None or (self._held(known) and known.rebuild.state == "RUNNING"):
                     return
+                was_open = known.rebuild.state in ledger.OPEN
                 if not self._held(known) and await self._end(known.rebuild):
+                    if was_open:
+                        continue  # there may be another one
                     return
             except FAILURES as error:
                 log.warning("rebuild_unsettled", error=str(error)[:500])
@@ -100,11 +103,11 @@ class Rebuilder:
             await asyncio.wait([self._running])
 
     async def _claim(self, rebuild: Rebuild) -> None:
-        known = await self._latest()
-        if known and self._held(known):
-            raise RebuildRunningError(f"the rebuild {known.rebuild.rebuild_id} is running")
-        if known and not await self._end(known.rebuild):
-            raise RebuildRunningError(f"the exchange of {known.rebuild.rebuild_id} is being finished")
+        while (known := await self._latest()) and known.rebuild.state in ledger.OPEN:
+            if self._held(known):
+                raise RebuildRunningError(f"the rebuild {known.rebuild.rebuild_id} is running")
+            if not await self._end(known.rebuild):
+                raise RebuildRunningError(f"the exchange of {known.rebuild.rebuild_id} is being finished")
         await self._write(rebuild)
         if not self._alone:
             await asyncio.sleep(CLAIM_S)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from projections.rebuild import ledger
-from projections.rebuild.carry import ORIGINS, carry, highest_offsets
+from projections.rebuild.carry import ERRORS, ORIGINS, Gaps, carry, highest_offsets
 from projections.rebuild.exchange import create_fresh, drop_fresh, exchange, identities
 from projections.rebuild.kafka_log import KafkaLog
 from projections.rebuild.ledger import Rebuild
@@ -57,6 +57,7 @@ class Work:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rebuild")
         self._projections = {projection.stream.name: projection for projection in PROJECTIONS}
         self._noted_s = 0.0
+        self._carried: dict[str, int] = {}
         self._client: Client = None
         self._fresh: Client = None
 
@@ -99,7 +100,9 @@ class Work:
             if self._log.left <= FEW_RECORDS:
                 break
         for table in ORIGINS:
-            await self._carry(self._client, table, fresh)
+            if table != ERRORS:
+                await self._carry(table, self._log.gaps)
+        self._carried = {stream: len(gaps) for stream, gaps in self._log.gaps.items()}
 
     async def swap(self) -> None:
         """Reads the rest while this process's writer is halted, and exchanges the tables.
@@ -110,6 +113,7 @@ class Work:
         async with self._gate:
             await self._log.look()
             await self._read(self._fresh)
+            await self._carry_rest()
             self.rebuild.tables = await self._do(identities, self._fresh, self._clickhouse.fresh, ORIGINS)
             self.rebuild.offsets = self._log.positions
             self.rebuild.state = "SWAPPING"
@@ -177,8 +181,14 @@ class Work:
                 batch = Batch(time.monotonic())
             await self._note_at_times()
 
-    async def _carry(self, client: Client, table: str, fresh: str) -> None:
-        parts = carry(client, table, fresh, self._log.gaps)
+    async def _carry_rest(self) -> None:
+        """What Kafka has dropped since; and all errors: those that are made of no record may come at any time."""
+        new = {stream: gaps[self._carried.get(stream, 0) :] for stream, gaps in self._log.gaps.items()}
+        for table in ORIGINS:
+            await self._carry(table, self._log.gaps if table == ERRORS else new)
+
+    async def _carry(self, table: str, gaps: Gaps) -> None:
+        parts = carry(self._client, table, self._clickhouse.fresh, gaps)
         while (count := await self._do(next, parts, None)) is not None:
             self.rebuild.carried += count
             await self._note_at_times()

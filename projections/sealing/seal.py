@@ -52,13 +52,13 @@ def seal(
     if marks.now_us / 1_000_000 - marks.mark_s < at_least_s:
         return None
     marks = marks._replace(complete_from_s=complete_from_s(marks, retention_days))
-    if marks.former_us and not marks.mark_s:
-        _empty_former(client, marks)
     hours = unsealed_hours(client, marks, marks.complete_from_s)
     for _, day in groupby(hours, lambda hour_s: hour_s // DAY_S):
         # A day at a time bounds what is held in memory.
         if not _seal_day(client, list(day), marks.now_us, go_on):
             return None
+    if marks.former_us and not marks.mark_s:
+        _empty_former(client, marks)
     took_ms = round((time.monotonic() - began_s) * 1000)
     store_mark(client, marks, marks.now_us, len(hours), took_ms)
     return Sealed(len(hours), marks.now_us)
@@ -75,9 +75,10 @@ def complete_from_s(marks: Marks, retention_days: int) -> int:
 
 
 def _empty_former(client: Client, marks: Marks) -> None:
-    """Sets to zero what was made of a former table of attempts, which may have had more than the one that is there now.
+    """Sets to zero what was made of a former table of attempts, and of which the one that is there now has nothing.
 
-    Just newer than that, and older than all that is made of the present one: another process may be further.
+    After all hours were computed, so that nobody reads zeros in the meantime. Just newer than what was made of the
+    former one, and older than all that is made of the present one: another process may be further.
     """
     for table in HOURLY_TABLES:
         columns = ", ".join(("hour", *table.keys))
