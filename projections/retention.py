@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import structlog
 
 from projections.sealing.marks import read_marks, store_mark
-from projections.sealing.seal import complete_from_s
+from projections.sealing.seal import complete_from_s, seal
 from runtime.clickhouse import Client
 from runtime.settings import Settings
 
@@ -59,10 +59,11 @@ def apply_retention(client: Client, settings: Settings) -> list[str]:
     """
     changed = []
     for table, kept in kept_of(settings).items():
-        if _days_of(client, table) == kept.days:
+        before = _days_of(client, table)
+        if before == kept.days:
             continue
         if table == "attempts":
-            _spare_hours(client, kept.days)
+            _spare_hours(client, before, kept.days)
         client.command(f"ALTER TABLE {table} MODIFY TTL {kept.since} + INTERVAL {int(kept.days)} DAY DELETE")
         log.info("retention_changed", table=table, days=kept.days)
         changed.append(table)
@@ -78,7 +79,9 @@ def _days_of(client: Client, table: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def _spare_hours(client: Client, days: int) -> None:
-    # Before the first attempt goes: no process computes the hours again of which some are about to be dropped.
+def _spare_hours(client: Client, before: int | None, days: int) -> None:
+    # Before the first attempt goes: what is about to be dropped is counted, and no process counts it again after that.
+    if before is not None and days < before:
+        seal(client, before)
     marks = read_marks(client)
     store_mark(client, marks._replace(complete_from_s=complete_from_s(marks, days)), 0, 0, 0)

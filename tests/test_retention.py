@@ -67,6 +67,20 @@ def test_hours_are_spared_before_their_attempts_begin_to_go(writer: Client) -> N
     assert read_marks(writer).complete_from_s == spared_s
 
 
+def test_attempts_that_go_before_anybody_has_counted_them_are_counted_first(writer: Client) -> None:
+    apply_retention(writer, Settings())
+    for table in ("seals", "stats_by_topic", "stats_by_subscription"):
+        writer.command(f"ALTER TABLE {table} DROP PARTITION ALL")
+    rows = rows_of(42, 100, read_marks(writer).now_us // 1_000_000 - 20 * 24 * HOUR_S)
+    store(writer, rows)
+    apply_retention(writer, CHOSEN)
+    counted = "SELECT sum(attempts) FROM stats_by_topic FINAL"
+    assert writer.command(counted) == sum(row["kind"] == "attempt" for row in rows)
+    seal(writer, CHOSEN.retention_days)
+    assert writer.command(counted) == sum(row["kind"] == "attempt" for row in rows)
+    apply_retention(writer, Settings())
+
+
 def test_figures_cannot_be_kept_for_less_than_what_they_are_made_of() -> None:
     with pytest.raises(ValidationError, match="at least as long"):
         Settings(retention_days=90, retention_stats_days=30)

@@ -63,13 +63,7 @@ class Rebuilder:
         """Before tables are read: goes on with an exchange that was cut off, and drops what a dead rebuild left."""
         while True:
             try:
-                known = await self._latest()
-                if known is None or (self._held(known) and known.rebuild.state == "RUNNING"):
-                    return
-                was_open = known.rebuild.state in ledger.OPEN
-                if not self._held(known) and await self._end(known.rebuild):
-                    if was_open:
-                        continue  # there may be another one
+                if await self._settled():
                     return
             except FAILURES as error:
                 log.warning("rebuild_unsettled", error=str(error)[:500])
@@ -102,8 +96,21 @@ class Rebuilder:
             self._running.cancel()
             await asyncio.wait([self._running])
 
+    async def _settled(self) -> bool:
+        """Whether no exchange is under way."""
+        unended = await self._unended()
+        if unended and self._held(unended[0]):
+            return unended[0].rebuild.state == "RUNNING"
+        return all([await self._end(known.rebuild) for known in unended])
+
+    async def _unended(self) -> list[Known]:
+        """Those that are open, first what another process works on; else the last, which may have left something."""
+        known = await self._ask(ledger.known)
+        unended = [one for one in known if one.rebuild.state in ledger.OPEN] or known[:1]
+        return sorted(unended, key=self._held, reverse=True)
+
     async def _claim(self, rebuild: Rebuild) -> None:
-        while (known := await self._latest()) and known.rebuild.state in ledger.OPEN:
+        for known in await self._unended():
             if self._held(known):
                 raise RebuildRunningError(f"the rebuild {known.rebuild.rebuild_id} is running")
             if not await self._end(known.rebuild):
