@@ -14,6 +14,7 @@ from projections.query.replay_selection import CHOICE_SETTINGS
 from projections.query.replays import Replayer
 from projections.query.resend import Resender
 from projections.query.sql_readers import SqlReaders
+from projections.query.stored_replays import StoredReplays
 from projections.query.tail import Tail
 from projections.rebuild.rebuilder import Rebuilder
 from projections.sqlport.port import SqlPort
@@ -133,7 +134,13 @@ class ReadSide:
             sql=self._sql,
             tail=self._tail,
             resender=Resender(self._logs, self._appender, now_ms),
-            replayer=Replayer(self._logs, Chooser(self._choosers, self._ranges), self._appender, now_ms),
+            replayer=Replayer(
+                self._logs,
+                StoredReplays(self._settings),
+                Chooser(self._choosers, self._ranges),
+                self._appender,
+                now_ms,
+            ),
             choosers=self._choosers,
             egress=AddressPolicy.of(self._settings.egress_networks),
             rebuilder=rebuilder,

@@ -67,6 +67,15 @@ class Outgoing(NamedTuple):
     headers: Sequence[tuple[str, bytes]] = ()
     partition: int | None = None
 
+    @property
+    def fits(self) -> bool:
+        """Whether its stream takes a record of this size."""
+        return _size_of(self.value, self.key, self.headers) <= self.stream.max_record_bytes - _RECORD_OVERHEAD_BYTES
+
+
+def _size_of(value: bytes | None, key: bytes | None, headers: Sequence[tuple[str, bytes]]) -> int:
+    return len(value or b"") + len(key or b"") + sum([len(name) + len(raw) for name, raw in headers])
+
 
 def _always() -> bool:
     return True
@@ -135,7 +144,7 @@ class Appender:
         """
         producer = self._started()
         # Before the producer sees it: a batch that the broker refuses costs an idempotent producer its sequence.
-        size = len(value or b"") + len(key or b"") + sum([len(name) + len(raw) for name, raw in headers])
+        size = _size_of(value, key, headers)
         if size > stream.max_record_bytes - _RECORD_OVERHEAD_BYTES:
             raise RecordTooLargeError(f"{stream.name} takes no record of {size} bytes")
         return await producer.hand_over(self._names(stream), value, key, partition, list(headers))

@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
+from cli.doctor.finding import Site
+from cli.doctor.machine import check_ports
 from runtime.embedded.broker_files import free_port
+from runtime.settings import Settings
+from runtime.supervisor.run_file import ServiceRow
 from tests.certificates_fixture import DAY, Issued, issue
 from tests.cli_fixture import CommandLine
 from tests.kafka_fixture import RunningKafka
@@ -92,6 +96,14 @@ def test_a_port_that_somebody_has_is_named_with_its_variable(alone: CommandLine)
         found = findings(alone, 1, HOOKLOG_QUERY_PORT=str(port))
     finding = found[f"port {port} (projections)"]
     assert (finding["state"], "HOOKLOG_QUERY_PORT" in finding["remedy"]) == ("fail", True)
+
+
+async def test_the_second_port_of_a_running_service_is_not_taken_for_its_first(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, query_port=18_080, sql_port=18_123)
+    site = Site(settings, 1, {"projections": ServiceRow(77, 18_080)})
+    found = {finding.check: finding.found for finding in await check_ports(site)}
+    assert found["port 18080 (projections)"] == "held by pid 77 of hooklog up"
+    assert found["port 18123 (projections)"] == "of pid 77 of hooklog up, where it has the same setting"
 
 
 def test_against_a_cluster_it_finds_missing_secrets_and_streams(

@@ -38,7 +38,7 @@ from schemas.replay import (
 )
 from schemas.retry import RetrySpec
 from schemas.stored import Record
-from schemas.streams import EVENTS, StreamNames
+from schemas.streams import EVENTS, REPLAYS, StreamNames
 from tests.kafka_fixture import RunningKafka
 from tests.oracle.kafka_reader import expire
 from tests.projections_fixture import make_event
@@ -136,6 +136,20 @@ def test_the_copy_of_an_event_says_nothing_of_a_replay_and_is_the_event() -> Non
     assert (made.body, made.body_ref) == (large.body, None)  # nobody else keeps it
     (made,), _ = remaker.make(Item(0, 5, large.event_id, 0), Destination("billing"), copied)
     assert (made.body, made.body_ref is None) == (b"", False)
+
+
+def test_a_copy_that_fits_into_its_stream_but_not_into_a_delivery_is_skipped_and_ends_no_worker() -> None:
+    event = make_event(topic_id="orders", event_type="push", request_headers=(), content_type="", body=b"")
+    room = REPLAYS.max_record_bytes - 2_048 - len(new_id()) - size_of_headers(encode_copy(event))
+    full = replace(event, body=b"x" * room)
+    assert Outgoing(REPLAYS, full.body, new_id().encode(), encode_copy(full)).fits
+    remaker = Remaker(a_replay(new_id()), lambda _: subscription(), 4, 99)
+    copied: Any = Stored(5, full.body, headers=encode_copy(full))
+    assert remaker.make(Item(COPIED, 5, full.event_id, 0), Destination("billing"), copied) == ([], "too_large")
+
+
+def size_of_headers(headers: list[tuple[str, bytes]]) -> int:
+    return sum(len(name) + len(raw) for name, raw in headers)
 
 
 def test_an_idempotency_key_makes_the_same_id_within_a_minute_and_is_known_again_after_it() -> None:

@@ -17,6 +17,9 @@ from runtime.supervisor.services import port_table
 
 MIN_PYTHON = (3, 11)
 
+SECOND_PORT = "HOOKLOG_SQL_PORT"
+"""Of projections; the supervisor writes down the first one of each service alone."""
+
 GIB = 1 << 30
 DISK_FAIL_BYTES = 1 * GIB
 """Kafka stops when it cannot roll a segment, and it rolls several of them at once."""
@@ -137,6 +140,10 @@ async def _port(site: Site, use: PortUse) -> Finding:
     check = f"port {use.port} ({use.service})"
     if use.service in site.rows and site.rows[use.service].port == use.port:
         return Finding(check, State.OK, f"held by pid {site.rows[use.service].pid} of hooklog up")
+    if use.service in site.rows and use.variable == SECOND_PORT:
+        return Finding(
+            check, State.OK, f"of pid {site.rows[use.service].pid} of hooklog up, where it has the same setting"
+        )
     if use.service in site.rows:
         return Finding(check, State.OK, f"hooklog up uses {site.rows[use.service].port} instead")
     if use.service != "kafka" and (await ask_ready(use.host, use.port)).checks:

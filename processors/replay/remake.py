@@ -9,12 +9,14 @@ from processors.dispatch.reading import Reading
 from rules.made_delivery import delivery_of
 from rules.match import judge, topics_named_for
 from rules.view import EventView
+from runtime.kafka import Outgoing
 from schemas.config import SubscriptionSpec
-from schemas.delivery import BodyRef, Delivery
+from schemas.delivery import BodyRef, Delivery, encode_delivery
 from schemas.event import Event
 from schemas.ids import delivery_id
 from schemas.replay import ANY_GENERATION, COPIED, Destination, Item, Replay
 from schemas.stored import Record
+from schemas.streams import DELIVERIES
 
 EVENT_EXPIRED = "event_expired"
 EVENT_OTHER = "event_other"
@@ -22,6 +24,7 @@ EVENT_UNREADABLE = "event_unreadable"
 SUBSCRIPTION_DELETED = "subscription_deleted"
 SUBSCRIPTION_RECREATED = "subscription_recreated"
 OTHER_TOPIC = "topic"
+TOO_LARGE = "too_large"
 
 Subscriptions = Callable[[str], Record[SubscriptionSpec] | None]
 """The subscription of an id, as it is now."""
@@ -75,7 +78,8 @@ class Remaker:
             return [], OTHER_TOPIC
         if reason := judge(subscription.spec, EventView(event)).reason:
             return [], reason
-        return [self._again(delivery_of(event, subscription, self._config_version, body_ref))], ""
+        made = self._again(delivery_of(event, subscription, self._config_version, body_ref))
+        return ([made], "") if outgoing(made).fits else ([], TOO_LARGE)
 
     def _again(self, delivery: Delivery) -> Delivery:
         replay_id = self._replay.replay_id
@@ -89,3 +93,8 @@ class Remaker:
             released_ms=self._now_ms,
             webhook_id=new_id if self._replay.new_id else "",
         )
+
+
+def outgoing(delivery: Delivery) -> Outgoing:
+    """The record of a delivery that is due now."""
+    return Outgoing(DELIVERIES, delivery.value, delivery.subscription_id.encode(), encode_delivery(delivery))

@@ -12,11 +12,10 @@ import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 
 from processors.replay.log_reader import LogReader
-from processors.replay.remake import Remaker
+from processors.replay.remake import Remaker, outgoing
 from runtime.kafka import Appender, Outgoing
 from runtime.settings import Settings
 from runtime.tables import ConfigTables
-from schemas.delivery import encode_delivery
 from schemas.headers import MalformedRecordError
 from schemas.replay import (
     COPIED,
@@ -28,7 +27,7 @@ from schemas.replay import (
     decode_replay_record,
     encode_replay_record,
 )
-from schemas.streams import DELIVERIES, EVENTS, REPLAYS, StreamNames
+from schemas.streams import EVENTS, REPLAYS, StreamNames
 
 log = structlog.get_logger(__name__)
 
@@ -161,10 +160,7 @@ class Run:
         )
         made = [remaker.make(*found) for found in batch]
         deliveries = [delivery for some, _ in made for delivery in some]
-        await parts.appender.append_all(
-            [Outgoing(DELIVERIES, one.value, one.subscription_id.encode(), encode_delivery(one)) for one in deliveries],
-            still=self._still,
-        )
+        await parts.appender.append_all([outgoing(one) for one in deliveries], still=self._still)
         self._name_skipped((item.event_id, reason) for (item, _, _), (_, reason) in zip(batch, made, strict=True))
         skipped = Counter(reason for _, reason in made if reason)
         self._count(sent=len(batch) - skipped.total(), skipped=skipped)

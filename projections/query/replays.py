@@ -18,6 +18,7 @@ from projections.query.replay_request import ReplayRequest, wrong
 from projections.query.replay_selection import Selected, is_known
 from projections.query.resend import DAY_MS
 from projections.query.shown import Document, shown_row
+from projections.query.stored_replays import StoredReplays
 from runtime.clickhouse import Client
 from runtime.kafka import Appender, NotStoredError, RecordTooLargeError
 from runtime.problem import ProblemError
@@ -57,13 +58,22 @@ class Replayer:
 
     Args:
         readers: tell of replays.
+        stored: tells when they know of all.
         chooser: chooses events.
         appender: stores.
         now_ms: the clock, epoch milliseconds.
     """
 
-    def __init__(self, readers: Readers, chooser: Chooser, appender: Appender, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        readers: Readers,
+        stored: StoredReplays,
+        chooser: Chooser,
+        appender: Appender,
+        now_ms: Callable[[], int],
+    ) -> None:
         self._readers = readers
+        self._stored = stored
         self._chooser = chooser
         self._appender = appender
         self._now_ms = now_ms
@@ -121,6 +131,9 @@ class Replayer:
         if recent is not None and (ulid_time_ms(recent) or 0) >= since_ms:
             return await self.one(recent)
         row = await self._readers.run(lambda client: _keyed_row(client, replay_id, since_ms))
+        if row is None:  # it may be in Kafka, and whoever made it may have been killed before an answer
+            await self._stored.until_all()
+            row = await self._readers.run(lambda client: _keyed_row(client, replay_id, since_ms))
         return shown_replay(row) if row else None
 
     async def _make(self, request: ReplayRequest, requested_by: str, replay_id: str, chosen_by: str) -> Document:
