@@ -11,8 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.routing import APIRoute
 
+from projections.app import USERS_CONFIG
+from projections.audit.auditor import Auditor
+from projections.query.audit_routes import AuditQuestion, audit_routes
+from projections.query.readers import Readers
+from projections.query.streamed import Streamed
+from runtime.clickhouse import clickhouse_of
 from runtime.embedded.broker_files import free_port
+from runtime.settings import Settings
 from tests.cli_fixture import CommandLine
 from tests.oracle.stack import free_ports
 from tests.projections_fixture import ADMIN_KEY, DEADLINE_S, until
@@ -80,3 +88,10 @@ def test_the_route_answers_with_a_problem_or_with_a_line_of_one(lonely: CommandL
     assert lines[-1]["problem"]["status"] == 503
     status, problem = get("?since=now&colour=red")
     assert (status, problem["code"]) == (422, "invalid")
+
+
+async def test_an_audit_in_lines_is_cut_off_from_who_takes_none_of_them(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    auditor = Auditor(settings, Readers(clickhouse_of(settings, USERS_CONFIG), 1, {}), lambda: 0)
+    (route,) = (route for route in audit_routes(auditor).routes if isinstance(route, APIRoute))
+    assert isinstance(await route.endpoint(AuditQuestion(progress=True)), Streamed)

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from projections.audit.auditor import Auditor, AuditRequest
 from projections.audit.log_cut import BehindError
@@ -21,6 +21,7 @@ from projections.query.openapi import answered
 from projections.query.parameters import Moment
 from projections.query.shown import Document
 from projections.query.span import parameter_ms, wrong_parameter
+from projections.query.streamed import Slots, Streamed
 from projections.query.upkeep_examples import AUDIT
 from runtime.problem import ProblemError
 
@@ -58,7 +59,7 @@ class AuditQuestion(BaseModel):
 def audit_routes(auditor: Auditor) -> APIRouter:
     """The route."""
     router = APIRouter(tags=["audit"])
-    turns = asyncio.Semaphore(MAX_AT_ONCE)
+    turns, slots = asyncio.Semaphore(MAX_AT_ONCE), Slots(MAX_AT_ONCE, "audits")
     docs = answered(AUDIT)
     docs["responses"][200]["content"]["application/x-ndjson"] = {"example": json.dumps({"report": AUDIT})}
 
@@ -73,7 +74,8 @@ def audit_routes(auditor: Auditor) -> APIRouter:
         if turns.locked():
             raise ProblemError(503, "audits_running", "other audits run; ask again", headers={"Retry-After": "5"})
         if question.progress:
-            return StreamingResponse(_lines(auditor, request, turns), media_type="application/x-ndjson")
+            # Whoever takes nothing of it is cut off, and gives its turn free.
+            return Streamed(_lines(auditor, request, turns), "application/x-ndjson", slots)
         async with turns:
             return json_of(await _audit(auditor, request, asyncio.Queue()))
 
