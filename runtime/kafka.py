@@ -144,8 +144,7 @@ class Appender:
         """
         producer = self._started()
         # Before the producer sees it: a batch that the broker refuses costs an idempotent producer its sequence.
-        size = _size_of(value, key, headers)
-        if size > stream.max_record_bytes - _RECORD_OVERHEAD_BYTES:
+        if (size := _size_of(value, key, headers)) > stream.max_record_bytes - _RECORD_OVERHEAD_BYTES:
             raise RecordTooLargeError(f"{stream.name} takes no record of {size} bytes")
         return await producer.hand_over(self._names(stream), value, key, partition, list(headers))
 
