@@ -177,6 +177,7 @@ async def test_a_replay_under_kills_of_both_services_sends_each_event_once_as_it
     await stack.kill9("processors")
     await stack.kill9("projections")
     await stack.ready("processors", "projections")
+    await rows_of(stack, f"SELECT 1 FROM replays FINAL WHERE replay_id = '{asked['replay_id']}'", 1)  # noqa: S608 - ours
     done = await ended(stack, asked["replay_id"])
     assert (done["state"], done["sent"], done["skipped"]) == ("DONE", 600, {})
     made = f"FROM deliveries FINAL WHERE subscription_id = '{name}'"

@@ -150,6 +150,7 @@ async def test_clickhouse_tells_exactly_what_happened(stack: Stack, receiver: Re
         (bad["id"], 1, "RETRYING"),
         (bad["id"], 2, "FAILED"),
     }
+    await rows(stack, "deliveries", 1, status="FAILED", **of_event)  # stored a moment after its attempt
     states = await rows(stack, "deliveries", 2, **of_event)
     assert {(row["subscription_id"], row["status"], row["attempts"]) for row in states} == {
         (good["id"], "SUCCESS", 1),
