@@ -94,6 +94,7 @@ class _Service:
         self._read_side = ReadSide(settings, self._clickhouse, self._appender, authorizer, self._registry)
         self._appending = False
         self._sealer = Sealer(self._clickhouse.open_writer, settings.retention_days, self._registry)
+        self._client: Client | None = None
         self._writer: Writer | None = None
         self._gate = asyncio.Lock()
         self._rebuilder = Rebuilder(
@@ -126,7 +127,10 @@ class _Service:
             await self._read_side.unwatch()
             await self._keys.stop()
             await self._appender.stop()  # after the answers, which wait for its acks
-            await writing
+            try:
+                await writing
+            finally:
+                await asyncio.to_thread(self._close)  # after whoever asks: no reader opens again
             await self._expired.stop()
 
     def _stop(self) -> None:
@@ -149,11 +153,8 @@ class _Service:
 
     async def _write(self) -> None:
         """Migrates, then writes until the service stops."""
-        client = await self._until_migrated()
-        if client is None:
-            return
-        if not await self._until_settled():
-            await asyncio.to_thread(client.close)
+        self._client = client = await self._until_migrated()
+        if client is None or not await self._until_settled():
             return
         self._tables_ready = True
         self._read_side.start()
@@ -166,8 +167,7 @@ class _Service:
             await self._rebuilder.stop()
             self._sealer.stop()
             await asyncio.wait({sealing})
-            await asyncio.to_thread(self._close, client)
-            sealing.result()
+        sealing.result()
 
     async def _connect(self) -> None:
         """Starts the appender as soon as a broker answers."""
@@ -234,10 +234,11 @@ class _Service:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), RETRY_S)
 
-    def _close(self, client: Client) -> None:
+    def _close(self) -> None:
         # The embedded engine must be closed before the process ends, and ends with its last client.
         self._read_side.close()
-        client.close()
+        if self._client is not None:
+            self._client.close()
 
 
 async def _serve(servers: list[UnsignalledServer], listeners: list[socket.socket]) -> None:
