@@ -35,9 +35,12 @@ _SYSTEM = (
     "/etc/ld.so.cache",
     "/sys/devices/system/cpu",
     "/sys/fs/cgroup",
+    "/proc/self/auxv",
 )
-"""Libraries, names and zones. Not /proc, where the admin key stands in a process's environment; without it the engine
-cannot be loaded in the main thread (glibc reads /proc/self/maps to find the end of that one's stack), and need not."""
+"""Libraries, names and zones. Of /proc only what the kernel tells a program at its start: an engine that cannot read it
+looks for it behind the environment, and crashes now and then where that was moved, as setting a variable does. Nothing
+else: the admin key stands there in a process's environment. So the engine cannot be loaded in the main thread (glibc
+reads /proc/self/maps to find the end of that one's stack), and need not."""
 
 _DEVICES = ("/dev/null", "/dev/urandom", "/dev/random", "/dev/zero")
 

@@ -67,9 +67,39 @@ thread.join()
 print(json.dumps(told))
 """
 
+MOVED = """
+import ctypes, sys, threading
+from pathlib import Path
+from prometheus_client import CollectorRegistry
+from projections.app import USERS_CONFIG
+from projections.confined import confine_projections
+from runtime.clickhouse import EmbeddedClickHouse
+from runtime.settings import Settings
+
+environ = ctypes.POINTER(ctypes.c_uint64).in_dll(ctypes.CDLL(None), "environ")
+count = next(index for index in range(10_000) if not environ[index])
+at_sysinfo_ehdr = 33  # getauxval(3): where the kernel put its functions
+moved = (ctypes.c_uint64 * (count + 8))(*environ[:count], 0, at_sysinfo_ehdr, 0xDEAD000000000000)
+ctypes.c_void_p.in_dll(ctypes.CDLL(None), "environ").value = ctypes.addressof(moved)
+folder = Path(sys.argv[1])
+engine = EmbeddedClickHouse(folder / "clickhouse", USERS_CONFIG)
+confine_projections(Settings(data_dir=folder), engine, CollectorRegistry())
+thread = threading.Thread(target=engine.create_database)
+thread.start()
+thread.join()
+print("loaded")
+"""
+
 EVERYTHING = """<clickhouse><profiles><default/></profiles><quotas><default/></quotas>
 <users><default><password></password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota>
 <access_management>1</access_management></default></users></clickhouse>"""
+
+
+def test_the_engine_is_loaded_also_when_the_environment_was_moved(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", MOVED, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["loaded"]), done.stderr
 
 
 def test_an_engine_that_may_do_everything_reads_no_file_writes_none_and_calls_nobody(tmp_path: Path) -> None:
