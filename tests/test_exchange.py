@@ -1,6 +1,7 @@
 """An answer on the short way is, byte for byte, what uvicorn makes of the same messages."""
 
 import asyncio
+import gc
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from ingest.exchange import Exchange
+from ingest.exchange import READY_BODY, Exchange
 
 POST = b"POST /x HTTP/1.1\r\nhost: h\r\ncontent-length: 2\r\n\r\nhi"
 JSON = [(b"content-type", b"application/json")]
@@ -166,3 +167,24 @@ async def test_who_asks_before_sending_is_told_to_go_on() -> None:
     await wire.send(b"hi")
     assert wire.pipe.written[-1].endswith(b"\r\n\r\nhi")
     wire.end()
+
+
+async def test_a_request_leaves_nothing_for_the_collector() -> None:
+    async def app(scope: Scope, _: Receive, send: Send) -> None:
+        body = scope[READY_BODY]()
+        await send(start(202, sized(body)))
+        await send({"type": "http.response.body", "body": body})
+
+    wire = Wire(ShortWay, app)
+    requests = 100
+    await wire.send(*[POST] * requests)  # what is made once
+    gc.collect()
+    gc.disable()
+    try:
+        await wire.send(*[POST] * requests)
+        left = gc.collect()
+    finally:
+        gc.enable()
+    wire.end()
+    assert len(wire.pipe.written) == 2 * requests
+    assert left < requests
