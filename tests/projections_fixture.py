@@ -9,10 +9,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self, TypeVar
+
+import pytest
 
 from runtime.embedded.broker_files import free_port
 from runtime.kafka import Appender
@@ -123,6 +125,15 @@ class Projections:
         """Returns when a table has so many rows."""
         query = f"SELECT count() AS n FROM {table} FINAL"  # noqa: S608 - the test's own table
         until(lambda: self.sql(query) == [{"n": count}], f"{count} {table}")
+
+
+@pytest.fixture(scope="module")
+def projections(session_kafka: RunningKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Projections]:
+    """A running service on streams of its own; a module of tests imports it."""
+    service = Projections(session_kafka, tmp_path_factory.mktemp("projections"))
+    service.start()
+    yield service
+    assert service.stop() == 0
 
 
 class Stages:

@@ -1,5 +1,6 @@
 """A few hundred events and what came of them, made from a seed, with the books of them: many share a millisecond."""
 
+import asyncio
 import random
 import time
 from dataclasses import dataclass, field
@@ -169,3 +170,11 @@ def until_stored(books: Books, projections: Projections) -> None:
     """Returns when all of it can be read."""
     for table in ("events", "dispatches", "deliveries", "attempts", "rejections", "operations"):
         projections.until_count(table, len(getattr(books, table)))
+
+
+def stored_books(projections: Projections, *, seed: int, count: int) -> Books:
+    """Books that are written, appended and can be read."""
+    written = write_books(seed=seed, count=count)
+    asyncio.run(store_books(written, projections))
+    until_stored(written, projections)
+    return written

@@ -32,6 +32,11 @@ async def busy(tmp_path: Path) -> AsyncIterator[Stack]:
         await stack.down()
 
 
+async def reached(sender: Sender, posted: int) -> bool:
+    """Whether so many events were posted."""
+    return len(sender.books) >= posted
+
+
 async def test_a_busy_gateway_adds_up_to_what_an_independent_reader_counts(busy: Stack) -> None:
     team = Team(busy)
     with Receiver() as receiver:
@@ -43,8 +48,8 @@ async def test_a_busy_gateway_adds_up_to_what_an_independent_reader_counts(busy:
         await team.subscribe(topic, receiver.url("/dead/b"), id="deleted", circuit_breaker=False, **waiting)
         sender = Sender([busy.ports["ingest"]], topic, SECRET)
         sending = asyncio.create_task(sender.send_many(Load(120, ["order.created"], per_second=20, repeated=5)))
-        for name in ("processors", "projections"):
-            await asyncio.sleep(1.5)  # the load goes on meanwhile
+        for name, posted in (("processors", 30), ("projections", 60)):
+            await until(f"{posted} events", lambda posted=posted: reached(sender, posted))
             await busy.kill9(name)
         await sending
         await busy.ready("processors", "projections")

@@ -1,7 +1,6 @@
 """What happened can be read: one event's whole story, and SQL over all of them."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,18 +12,19 @@ from schemas.headers import rfc3339
 from schemas.outcome import Outcome, OutcomeAction, OutcomeResult, encode_outcome
 from schemas.rejection import Rejection, encode_rejection
 from schemas.streams import OUTCOMES, REJECTIONS
-from tests.kafka_fixture import RunningKafka
-from tests.projections_fixture import Projections, Stages, make_attempt, make_delivery, make_event, until
+from tests.projections_fixture import (
+    Projections,
+    Stages,
+    make_attempt,
+    make_delivery,
+    make_event,
+    projections,
+    until,
+)
+
+__all__ = ["projections"]
 
 pytestmark = pytest.mark.stack
-
-
-@pytest.fixture(scope="module")
-def projections(session_kafka: RunningKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Projections]:
-    service = Projections(session_kafka, tmp_path_factory.mktemp("projections"))
-    service.start()
-    yield service
-    assert service.stop() == 0
 
 
 def dispatch_of(event: Event) -> Dispatch:

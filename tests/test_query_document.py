@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,23 +11,16 @@ import pytest
 from schemas.outcome import Outcome, OutcomeAction, OutcomeResult, encode_outcome
 from schemas.streams import OUTCOMES
 from tests.cli_fixture import CommandLine
-from tests.kafka_fixture import RunningKafka
-from tests.projections_fixture import ADMIN_KEY, Projections, Stages
+from tests.projections_fixture import ADMIN_KEY, Projections, Stages, projections
 from tests.query_books import Books, store_books, until_stored, write_books
+
+__all__ = ["projections"]
 
 pytestmark = pytest.mark.stack
 
 PAGE = (Path(__file__).parent.parent / "docs" / "query.md").read_text()
 QUESTIONS = re.findall(r"^    GET (\S+)$", PAGE, re.MULTILINE)
 COMMANDS = re.findall(r"^\$ hooklog (.+)$", PAGE, re.MULTILINE)
-
-
-@pytest.fixture(scope="module")
-def projections(session_kafka: RunningKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Projections]:
-    service = Projections(session_kafka, tmp_path_factory.mktemp("projections"))
-    service.start()
-    yield service
-    assert service.stop() == 0
 
 
 @pytest.fixture(scope="module")

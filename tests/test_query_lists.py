@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,9 +10,10 @@ import pytest
 
 from rules.match import matches_type
 from schemas.ids import derived_id
-from tests.kafka_fixture import RunningKafka
-from tests.projections_fixture import Projections, Stages, make_event, until
-from tests.query_books import HOUR_MS, Books, store_books, until_stored, write_books
+from tests.projections_fixture import Projections, Stages, make_event, projections, until
+from tests.query_books import HOUR_MS, Books, stored_books
+
+__all__ = ["projections"]
 
 pytestmark = pytest.mark.stack
 
@@ -41,19 +42,8 @@ PROBES = [
 
 
 @pytest.fixture(scope="module")
-def projections(session_kafka: RunningKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Projections]:
-    service = Projections(session_kafka, tmp_path_factory.mktemp("projections"))
-    service.start()
-    yield service
-    assert service.stop() == 0
-
-
-@pytest.fixture(scope="module")
 def books(projections: Projections) -> Books:
-    written = write_books(seed=4, count=300)
-    asyncio.run(store_books(written, projections))
-    until_stored(written, projections)
-    return written
+    return stored_books(projections, seed=4, count=300)
 
 
 def ask(projections: Projections, path: str, expected: int = 200, /, **parameters: Any) -> dict[str, Any]:

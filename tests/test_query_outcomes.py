@@ -1,9 +1,7 @@
 """The funnel and the top errors agree with books that were kept apart."""
 
-import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,27 +9,17 @@ import pytest
 
 from schemas.attempt import Attempt
 from schemas.headers import rfc3339
-from tests.kafka_fixture import RunningKafka
-from tests.projections_fixture import Projections
-from tests.query_books import Books, store_books, until_stored, write_books
+from tests.projections_fixture import Projections, projections
+from tests.query_books import Books, stored_books
+
+__all__ = ["projections"]
 
 pytestmark = pytest.mark.stack
 
 
 @pytest.fixture(scope="module")
-def projections(session_kafka: RunningKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Projections]:
-    service = Projections(session_kafka, tmp_path_factory.mktemp("projections"))
-    service.start()
-    yield service
-    assert service.stop() == 0
-
-
-@pytest.fixture(scope="module")
 def books(projections: Projections) -> Books:
-    written = write_books(seed=6, count=200)
-    asyncio.run(store_books(written, projections))
-    until_stored(written, projections)
-    return written
+    return stored_books(projections, seed=6, count=200)
 
 
 def ask(projections: Projections, path: str, **parameters: Any) -> dict[str, Any]:

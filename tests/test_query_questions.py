@@ -23,10 +23,9 @@ from runtime.http_metrics import HttpMetrics
 from runtime.problem import ProblemError
 from schemas.headers import MAX_INTEGER, rfc3339
 from tests.clickhouse_fixture import engine
-from tests.kafka_fixture import RunningKafka
-from tests.projections_fixture import Projections
+from tests.projections_fixture import Projections, projections
 
-__all__ = ["engine"]
+__all__ = ["engine", "projections"]
 
 NOW_MS = 1_795_542_652_488
 TIMES = st.integers(0, MAX_INTEGER)
@@ -159,15 +158,11 @@ def test_a_limit_of_clickhouse_is_a_status(
 
 
 @pytest.mark.stack
-def test_the_api_describes_itself_and_counts_its_requests(
-    session_kafka: RunningKafka, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    service = Projections(session_kafka, tmp_path_factory.mktemp("projections"))
-    service.start()
-    service.until_ready()
-    status, body = service.get("/openapi.json", key="")
+def test_the_api_describes_itself_and_counts_its_requests(projections: Projections) -> None:
+    projections.until_ready()
+    status, body = projections.get("/openapi.json", key="")
     document = json.loads(body)
-    assert (status, service.get("/docs", key="")[0]) == (200, 200)
+    assert (status, projections.get("/docs", key="")[0]) == (200, 200)
     operations = {path: next(iter(item.values())) for path, item in document["paths"].items()}
     assert {path for path in operations if "stats" in path or path.endswith(("logs/events", "retry", "{task_id}"))} == {
         "/api/v1/logs/events",
@@ -188,11 +183,11 @@ def test_the_api_describes_itself_and_counts_its_requests(
         assert {"401", "422", "503", "504"} <= set(operation["responses"]), path
     posted = ("retry", "sql", "cancel", "try")
     for path in operations:
-        assert service.get(path, {} if path.endswith(posted) else None, key="")[0] == 401, path
+        assert projections.get(path, {} if path.endswith(posted) else None, key="")[0] == 401, path
 
     for path in ("/api/v1/logs/events/a", "/api/v1/logs/events/b", "/nowhere/at/all", "/api/v1/logs/events?limit=x"):
-        service.get(path)
-    metrics = service.get("/metrics", key="")[1].decode()
+        projections.get(path)
+    metrics = projections.get("/metrics", key="")[1].decode()
     for labels, count in (
         ('{method="GET",route="/api/v1/logs/events/{event_id}",status="404"}', 2),
         ('{method="GET",route="/api/v1/logs/events",status="422"}', 1),
@@ -200,7 +195,6 @@ def test_the_api_describes_itself_and_counts_its_requests(
     ):
         assert f"hooklog_http_requests_total{labels} {count:.1f}" in metrics
     assert 'hooklog_http_request_seconds_count{route="/ready"}' in metrics
-    assert service.stop() == 0
 
 
 async def test_a_request_that_fails_without_an_answer_is_counted_as_such() -> None:

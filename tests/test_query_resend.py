@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,22 +28,14 @@ from tests.oracle.sender import Sender
 from tests.oracle.stack import Stack
 from tests.oracle.stack import until as until_true
 from tests.oracle.team import SECRET, Team
-from tests.projections_fixture import Projections, Stages, make_delivery, make_event, until
+from tests.projections_fixture import Projections, Stages, make_delivery, make_event, projections, until
 
-__all__ = ["engine", "writer"]
+__all__ = ["engine", "projections", "writer"]
 
 pytestmark = pytest.mark.stack
 
 BODY = bytes(range(256)) * 3
 TRACE = "00-df40acbda11806b2ef0b447f6db08692-836b9a229f4d424a-01"
-
-
-@pytest.fixture(scope="module")
-def projections(session_kafka: RunningKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Projections]:
-    service = Projections(session_kafka, tmp_path_factory.mktemp("projections"))
-    service.start()
-    yield service
-    assert service.stop() == 0
 
 
 @dataclass

@@ -18,10 +18,9 @@ from projections.query.readonly import MAX_QUERY_CHARS, NotReadOnlyError, readab
 from runtime.clickhouse import Client, EmbeddedClickHouse
 from runtime.embedded.broker_files import free_port
 from tests.clickhouse_fixture import engine
-from tests.kafka_fixture import RunningKafka
-from tests.projections_fixture import ADMIN_KEY, Projections, Stages, make_event
+from tests.projections_fixture import ADMIN_KEY, Projections, Stages, make_event, projections
 
-__all__ = ["engine"]
+__all__ = ["engine", "projections"]
 
 pytestmark = pytest.mark.stack
 
@@ -143,14 +142,6 @@ def test_the_limits_of_a_connection_hold(reader: Client) -> None:
     with pytest.raises(DatabaseError) as refused:
         reader.raw_query(readable(reader, "SELECT number FROM numbers(1000000)").text, fmt="JSONEachRow")
     assert refused.value.code == 396
-
-
-@pytest.fixture(scope="module")
-def projections(session_kafka: RunningKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Projections]:
-    service = Projections(session_kafka, tmp_path_factory.mktemp("projections"))
-    service.start()
-    yield service
-    assert service.stop() == 0
 
 
 def hooklog_sql(port: int, *arguments: str, standard_input: str = "") -> Result:

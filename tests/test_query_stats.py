@@ -1,10 +1,9 @@
 """Figures agree with books that were kept apart; a task tells whether an event is done."""
 
-import asyncio
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,9 +12,10 @@ import pytest
 from projections.query.tasks import task_of
 from schemas.attempt import Attempt, AttemptKind
 from schemas.headers import rfc3339
-from tests.kafka_fixture import RunningKafka
-from tests.projections_fixture import Projections
-from tests.query_books import ENDS, HOUR_MS, Books, store_books, until_stored, write_books
+from tests.projections_fixture import Projections, projections
+from tests.query_books import ENDS, HOUR_MS, Books, stored_books
+
+__all__ = ["projections"]
 
 pytestmark = pytest.mark.stack
 
@@ -23,19 +23,8 @@ STEP_MS = {"hour": HOUR_MS, "day": 24 * HOUR_MS, "60": 60_000, "5400": 5_400_000
 
 
 @pytest.fixture(scope="module")
-def projections(session_kafka: RunningKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Projections]:
-    service = Projections(session_kafka, tmp_path_factory.mktemp("projections"))
-    service.start()
-    yield service
-    assert service.stop() == 0
-
-
-@pytest.fixture(scope="module")
 def books(projections: Projections) -> Books:
-    written = write_books(seed=5, count=200)
-    asyncio.run(store_books(written, projections))
-    until_stored(written, projections)
-    return written
+    return stored_books(projections, seed=5, count=200)
 
 
 def ask(projections: Projections, path: str, expected: int = 200, /, **parameters: Any) -> dict[str, Any]:

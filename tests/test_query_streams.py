@@ -4,7 +4,7 @@ import asyncio
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,28 +13,18 @@ from starlette.types import Message
 
 from projections.query.streamed import Slots, Streamed
 from runtime.problem import ProblemError
-from tests.kafka_fixture import RunningKafka
-from tests.projections_fixture import Projections
-from tests.query_books import Books, store_books, until_stored, write_books
+from tests.projections_fixture import Projections, projections
+from tests.query_books import Books, stored_books
+
+__all__ = ["projections"]
 
 stack = pytest.mark.stack
 LISTS = ["events", "deliveries", "attempts", "rejections", "operations"]
 
 
 @pytest.fixture(scope="module")
-def projections(session_kafka: RunningKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Projections]:
-    service = Projections(session_kafka, tmp_path_factory.mktemp("projections"))
-    service.start()
-    yield service
-    assert service.stop() == 0
-
-
-@pytest.fixture(scope="module")
 def books(projections: Projections) -> Books:
-    written = write_books(seed=8, count=150)
-    asyncio.run(store_books(written, projections))
-    until_stored(written, projections)
-    return written
+    return stored_books(projections, seed=8, count=150)
 
 
 def get(projections: Projections, path: str, expected: int = 200, /, accept: str = "", **parameters: Any) -> str:

@@ -101,6 +101,11 @@ class AuditWatch:
             self._metrics.failures.inc()
             log.warning("audit_failed", error=str(error)[:500])
             return
+        except Exception:
+            # Unforeseen, and no reason never to audit again, nor to end the process with an error when it stops.
+            self._metrics.failures.inc()
+            log.exception("audit_failed")
+            return
         self._metrics.note(report, time.monotonic() - begun_s)
         for offender in report.findings.kept:
             log.error("audit_offender", **offender._asdict())
